@@ -1,0 +1,1 @@
+//! The instructions behind vmx-core's CPU traits, and the world switch.

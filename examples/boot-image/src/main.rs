@@ -1,0 +1,2 @@
+//! The example hypervisor as an image that boots by itself.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What crosses the crates: the policy contract and the second processor.

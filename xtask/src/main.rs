@@ -1,0 +1,2 @@
+//! Set-up, images, Bochs and the tests.
+fn main() {}
