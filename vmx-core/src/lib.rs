@@ -1,1 +1,68 @@
-//! The VMX architecture of Intel processors as data and types: VMCS fields, controls, MSR bitmaps, exits, lifecycle, and the traits through which a hypervisor sees its CPU.
+//! The VMX architecture of Intel processors, as data and types.
+//!
+//! This crate holds what a hypervisor knows *about* VT-x: VMCS fields and their
+//! types, the control words and what a CPU allows in them, the MSR bitmap, exit
+//! reasons, the lifecycle of a VMCS. It executes no instruction. The CPU is a set
+//! of narrow traits in [`cpu`], so the same hypervisor runs on a real processor
+//! (`vmx-bare-metal`) and in `cargo test` (`vmx-mock`).
+//!
+//! # What is safe
+//!
+//! Safety lives in the methods. A safe method takes closed names and checked
+//! values: one of three shadow-stack-pointer registers with an [`Ssp`], a VMX
+//! region that owns its page. What can break memory safety (an MSR by number, a
+//! control register, VM entry) is an `unsafe fn` with a numbered contract. A safe
+//! method may raise an exception in the host on a CPU that lacks the feature: an
+//! exception is a defined stop and reaches the host's own handler. Each method
+//! that can do so says when.
+//!
+//! # Conventions
+//!
+//! Addresses are in bytes. Names are those of Intel's Software Developer's
+//! Manual (SDM); sections are cited by title because their numbers move. Bits
+//! that this crate does not know are kept, never cleared. Nothing here allocates,
+//! logs or keeps a global, and no input makes it panic.
+//!
+//! # Example
+//!
+//! Asking for controls, and being told by name what the CPU refuses:
+//!
+//! ```
+//! use vmx_core::control::{AllowedSettings, SecondaryControls};
+//!
+//! // A CPU that can enable EPT (bit 1) and nothing else.
+//! let allowed = AllowedSettings::from_msr(0x0000_0002_0000_0000);
+//! let refused = allowed
+//!     .negotiate(SecondaryControls::ENABLE_XSAVES, SecondaryControls::ENABLE_EPT)
+//!     .unwrap_err();
+//! assert_eq!(refused.to_string(), "secondary processor-based controls: ENABLE_XSAVES");
+//! ```
+#![no_std]
+
+pub mod capability;
+pub mod control;
+pub mod cpu;
+pub mod error;
+pub mod exit_reason;
+pub mod field;
+pub mod frame;
+pub mod guest_registers;
+pub mod guest_state;
+pub mod host_state;
+pub mod interruption;
+pub mod lifecycle;
+pub mod msr;
+pub mod msr_bitmap;
+pub mod ssp;
+pub mod xsave_area;
+
+pub use capability::Capabilities;
+pub use error::{InstructionError, VmxError};
+pub use exit_reason::{BasicExitReason, ExitReason};
+pub use frame::{Frame, Memory, Page, PhysicalAddress};
+pub use guest_registers::GuestRegisters;
+pub use lifecycle::{CpuId, CurrentVmcs, Vmcs, VmxOperation};
+pub use msr::MsrIndex;
+pub use msr_bitmap::{MsrAccess, MsrBitmap};
+pub use ssp::{LinearAddressWidth, Ssp, SspRegister, SspRegisters};
+pub use xsave_area::CetSupervisorArea;

@@ -1,0 +1,110 @@
+//! MSR numbers, and the closed set of MSRs that a safe method may read.
+
+use core::fmt;
+
+/// The number of a model-specific register, as in ECX of RDMSR and WRMSR.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct MsrIndex(pub u32);
+
+impl MsrIndex {
+    /// IA32_FEATURE_CONTROL: bit 0 locks it, bit 2 allows VMXON outside SMX.
+    pub const IA32_FEATURE_CONTROL: Self = Self(0x3A);
+    /// IA32_U_CET: CET controls of user mode.
+    pub const IA32_U_CET: Self = Self(0x6A0);
+    /// IA32_S_CET: CET controls of supervisor mode.
+    pub const IA32_S_CET: Self = Self(0x6A2);
+    /// IA32_PL0_SSP: the shadow-stack pointer loaded on entry to ring 0.
+    pub const IA32_PL0_SSP: Self = Self(0x6A4);
+    /// IA32_PL1_SSP: the same for ring 1.
+    pub const IA32_PL1_SSP: Self = Self(0x6A5);
+    /// IA32_PL2_SSP: the same for ring 2.
+    pub const IA32_PL2_SSP: Self = Self(0x6A6);
+    /// IA32_PL3_SSP: user mode's shadow-stack pointer while the CPU is elsewhere.
+    pub const IA32_PL3_SSP: Self = Self(0x6A7);
+    /// IA32_INTERRUPT_SSP_TABLE_ADDR: base of the interrupt SSP table.
+    pub const IA32_INTERRUPT_SSP_TABLE_ADDR: Self = Self(0x6A8);
+    /// IA32_XSS: the supervisor state components that XSAVES and XRSTORS manage.
+    pub const IA32_XSS: Self = Self(0xDA0);
+}
+
+impl fmt::Debug for MsrIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MSR {:X}h", self.0)
+    }
+}
+
+impl fmt::Display for MsrIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// The MSRs that [`Msr::read_named`](crate::cpu::Msr::read_named) reads.
+///
+/// Reading one has no effect on anything. Where the CPU lacks it, RDMSR raises
+/// #GP(0) in the host; each entry says what brings it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+#[non_exhaustive]
+pub enum NamedMsr {
+    /// IA32_FEATURE_CONTROL; exists with VMX or SMX.
+    FeatureControl = 0x3A,
+    /// IA32_SYSENTER_CS.
+    SysenterCs = 0x174,
+    /// IA32_SYSENTER_ESP.
+    SysenterEsp = 0x175,
+    /// IA32_SYSENTER_EIP.
+    SysenterEip = 0x176,
+    /// IA32_PAT.
+    Pat = 0x277,
+    /// IA32_VMX_BASIC; exists with VMX, as do the next ones unless they say more.
+    VmxBasic = 0x480,
+    /// IA32_VMX_PINBASED_CTLS.
+    VmxPinBasedCtls = 0x481,
+    /// IA32_VMX_PROCBASED_CTLS.
+    VmxProcBasedCtls = 0x482,
+    /// IA32_VMX_EXIT_CTLS.
+    VmxExitCtls = 0x483,
+    /// IA32_VMX_ENTRY_CTLS.
+    VmxEntryCtls = 0x484,
+    /// IA32_VMX_MISC.
+    VmxMisc = 0x485,
+    /// IA32_VMX_CR0_FIXED0.
+    VmxCr0Fixed0 = 0x486,
+    /// IA32_VMX_CR0_FIXED1.
+    VmxCr0Fixed1 = 0x487,
+    /// IA32_VMX_CR4_FIXED0.
+    VmxCr4Fixed0 = 0x488,
+    /// IA32_VMX_CR4_FIXED1.
+    VmxCr4Fixed1 = 0x489,
+    /// IA32_VMX_PROCBASED_CTLS2; needs the secondary processor-based controls.
+    VmxProcBasedCtls2 = 0x48B,
+    /// IA32_VMX_TRUE_PINBASED_CTLS; needs IA32_VMX_BASIC bit 55, as do the next three.
+    VmxTruePinBasedCtls = 0x48D,
+    /// IA32_VMX_TRUE_PROCBASED_CTLS.
+    VmxTrueProcBasedCtls = 0x48E,
+    /// IA32_VMX_TRUE_EXIT_CTLS.
+    VmxTrueExitCtls = 0x48F,
+    /// IA32_VMX_TRUE_ENTRY_CTLS.
+    VmxTrueEntryCtls = 0x490,
+    /// IA32_S_CET; needs shadow stacks or indirect-branch tracking.
+    SCet = 0x6A2,
+    /// IA32_INTERRUPT_SSP_TABLE_ADDR; needs shadow stacks.
+    InterruptSspTableAddr = 0x6A8,
+    /// IA32_XSS; needs XSAVES.
+    Xss = 0xDA0,
+    /// IA32_EFER.
+    Efer = 0xC000_0080,
+    /// IA32_FS_BASE.
+    FsBase = 0xC000_0100,
+    /// IA32_GS_BASE.
+    GsBase = 0xC000_0101,
+}
+
+impl NamedMsr {
+    /// The MSR's number.
+    pub const fn index(self) -> MsrIndex {
+        MsrIndex(self as u32)
+    }
+}
