@@ -41,6 +41,7 @@
 
 pub mod capability;
 pub mod control;
+pub mod control_set;
 pub mod cpu;
 pub mod error;
 pub mod exit_reason;
@@ -57,6 +58,7 @@ pub mod ssp;
 pub mod xsave_area;
 
 pub use capability::Capabilities;
+pub use control_set::ControlSet;
 pub use error::{InstructionError, VmxError};
 pub use exit_reason::{BasicExitReason, ExitReason};
 pub use frame::{Frame, Memory, Page, PhysicalAddress};

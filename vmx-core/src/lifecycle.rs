@@ -25,7 +25,7 @@ use core::fmt;
 
 use crate::capability::Capabilities;
 use crate::cpu::{
-    CetSupervisorXstate, EntryInstruction, Msr, SupervisorSsp, VmcsAccess, VmxInstructions,
+    CetSupervisorXstate, Cpuid, CpuidResult, EntryInstruction, Msr, SupervisorSsp, VmcsAccess, VmxInstructions,
     WorldSwitch,
 };
 use crate::error::VmxError;
@@ -372,8 +372,8 @@ impl<'m> Vmcs<'m> {
 
 /// The current VMCS of a CPU.
 ///
-/// It is also the CPU's [`VmcsAccess`], [`SupervisorSsp`], [`CetSupervisorXstate`]
-/// and [`Msr`], so it can be handed to whatever needs both.
+/// It is also the CPU's [`VmcsAccess`], [`SupervisorSsp`], [`CetSupervisorXstate`],
+/// [`Cpuid`] and [`Msr`], so it can be handed to whatever needs both.
 #[derive(Debug)]
 pub struct CurrentVmcs<'a, C> {
     cpu: &'a mut C,
@@ -418,6 +418,13 @@ impl<C: VmcsAccess> VmcsAccess for CurrentVmcs<'_, C> {
     #[inline]
     fn vmwrite(&mut self, encoding: Encoding, value: u64) -> Result<(), VmxError> {
         self.cpu.vmwrite(encoding, value)
+    }
+}
+
+impl<C: Cpuid> Cpuid for CurrentVmcs<'_, C> {
+    #[inline]
+    fn cpuid(&mut self, leaf: u32, subleaf: u32) -> CpuidResult {
+        self.cpu.cpuid(leaf, subleaf)
     }
 }
 

@@ -1,2 +1,48 @@
-//! Set-up, images, Bochs and the tests.
-fn main() {}
+//! `cargo xtask`: set-up, images, Bochs and the tests.
+
+mod bochs;
+mod checks;
+mod log_count;
+mod obtain;
+mod progress;
+mod protocol;
+mod report;
+mod rom;
+mod run;
+mod setup;
+mod steps;
+mod verdict;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Runs the example hypervisor on an emulated CPU, and the tests.
+///
+/// What is missing (the bare-metal target, Bochs) is obtained first.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Boot the example hypervisor once per policy and print what it counted.
+    Run(run::Options),
+    /// Run every check of the workspace, the boots included.
+    Test,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(options) => run::command(&options),
+        Command::Test => steps::command(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,2 +1,48 @@
 //! The example hypervisor as an image that boots by itself.
-fn main() {}
+//!
+//! `cargo xtask run` builds it for x86_64-unknown-none, turns it into a ROM
+//! and boots that in Bochs. For any other target it only says so.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod console;
+#[cfg(target_os = "none")]
+mod control;
+#[cfg(target_os = "none")]
+mod demo;
+#[cfg(target_os = "none")]
+mod descriptors;
+#[cfg(target_os = "none")]
+mod exceptions;
+#[cfg(target_os = "none")]
+mod exit;
+#[cfg(target_os = "none")]
+mod extended_state;
+#[cfg(target_os = "none")]
+mod hypervisor_run;
+#[cfg(target_os = "none")]
+mod paging;
+#[cfg(any(target_os = "none", test))]
+mod parameters;
+#[cfg(target_os = "none")]
+mod shadow_stack;
+#[cfg(target_os = "none")]
+mod start;
+
+/// The image's work: what happens once the processor is in a sane state.
+#[cfg(target_os = "none")]
+fn image_main(parameters: &parameters::Parameters) -> exit::ExitKind {
+    match parameters.get("demo") {
+        Some(name) => demo::run(name),
+        None => hypervisor_run::run(parameters),
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    println!(
+        "This program is the boot image of the example hypervisor; `cargo xtask run` builds \
+         it for x86_64-unknown-none and boots it."
+    );
+}

@@ -1,1 +1,60 @@
-//! A small hypervisor over vmx-core and cet-policy, generic over the backend and the policy.
+//! A small hypervisor: three vCPUs share one CPU, each with its own supervisor
+//! shadow-stack state, switched by the policy of your choice.
+//!
+//! It is `no_std`, without an allocator, and generic over the CPU ([`Backend`])
+//! and the policy. Read it in the order of a hypervisor's life:
+//!
+//! 1. [`machine`]: the CPU is asked what it can do and enters VMX operation;
+//! 2. [`controls`]: the whole choice of VMX controls;
+//! 3. [`guest_memory`] and [`guest_program`]: a guest's page tables and its code;
+//! 4. [`vcpu`]: one vCPU, from its VMCS to its CET state;
+//! 5. [`exits`]: what each VM exit is answered with;
+//! 6. [`scenario`]: the round robin, and the checks on the host's own registers.
+//!
+//! Guests have no EPT: their own page tables map their own memory only.
+#![no_std]
+#![cfg(target_arch = "x86_64")]
+
+pub mod controls;
+pub mod error;
+pub mod exits;
+pub mod guest_dump;
+pub mod guest_memory;
+pub mod guest_program;
+pub mod machine;
+pub mod page_pool;
+pub mod report;
+pub mod scenario;
+pub mod vcpu;
+
+use vmx_core::cpu::{
+    CetSupervisorXstate, ControlRegisters, Cpuid, Msr, Segments, SupervisorSsp, VmcsAccess,
+    VmxInstructions, WorldSwitch,
+};
+
+/// Everything that the hypervisor uses of a CPU.
+pub trait Backend:
+    Cpuid
+    + Msr
+    + SupervisorSsp
+    + CetSupervisorXstate
+    + ControlRegisters
+    + Segments
+    + VmxInstructions
+    + VmcsAccess
+    + WorldSwitch
+{
+}
+
+impl<C> Backend for C where
+    C: Cpuid
+        + Msr
+        + SupervisorSsp
+        + CetSupervisorXstate
+        + ControlRegisters
+        + Segments
+        + VmxInstructions
+        + VmcsAccess
+        + WorldSwitch
+{
+}

@@ -1,0 +1,162 @@
+//! Small runs that exercise the image itself; chosen by the parameter `demo`.
+
+use core::arch::asm;
+use core::ffi::c_void;
+use core::hint::black_box;
+
+use crate::console::say;
+use crate::exit::ExitKind;
+use crate::paging::MAPPED;
+use crate::shadow_stack::{PL0_SSP_WRITES, ShadowStackPage, run_on_shadow_stack};
+
+/// IA32_S_CET.
+const S_CET: u32 = 0x6A2;
+
+static SHADOW_STACK: ShadowStackPage = ShadowStackPage::new();
+
+/// Runs a demonstration by name.
+pub(crate) fn run(name: &str) -> ExitKind {
+    match name {
+        "pass" => passed(),
+        "page-fault" => page_fault(),
+        "stack-overflow" => {
+            say(format_args!("note depth {}", overflow(0)));
+            ExitKind::Failed
+        }
+        "shadow-stack" => shadow_stack(overwrite_nothing),
+        "shadow-stack-overflow" => shadow_stack(overflow_on_shadow_stack),
+        "counts" => counts(),
+        "hang" => loop {
+            core::hint::spin_loop();
+        },
+        other => {
+            say(format_args!("error no demonstration is called {other}"));
+            ExitKind::Failed
+        }
+    }
+}
+
+/// Executes instructions of each kind that Bochs' log is counted for, and
+/// reports how many: the count of the log must come to the same.
+fn counts() -> ExitKind {
+    const XSS: u32 = 0xDA0;
+    const PL0_SSP: u32 = 0x6A4;
+    const CET_S: u64 = 1 << 12;
+    let mut area = ExtendedState([0; 640]);
+    // Its header says: compacted, component 12 only.
+    area.0[520..528].copy_from_slice(&(1 << 63 | CET_S).to_le_bytes());
+
+    let write = |first: u64| {
+        for register in 0..3 {
+            // SAFETY: the three registers exist with shadow stacks, which the
+            // start demanded, and take any canonical multiple of 4; none is
+            // used, since everything runs in ring 0.
+            unsafe { x86::msr::wrmsr(PL0_SSP + register, first + u64::from(register) * 8) };
+        }
+    };
+    // SAFETY: the register exists with XSAVES, which the start demanded, and
+    // bit 12 with shadow stacks.
+    unsafe { x86::msr::wrmsr(XSS, CET_S) };
+    write(0x1000);
+    xsaves(&mut area, CET_S);
+    // Restores from an image that is not initial, which Bochs logs as WRMSR
+    // too, between two accesses that are real.
+    write(0x2000);
+    xrstors(&area, CET_S);
+    // SAFETY: as for `write`.
+    let restored = unsafe { x86::msr::rdmsr(PL0_SSP) };
+    // And from an initial image, which Bochs does not log as WRMSR.
+    area.0[512..520].fill(0);
+    xrstors(&area, CET_S);
+    write(0);
+    if restored != 0x1000 {
+        say(format_args!("error XRSTORS restored {restored:#x} instead of 0x1000"));
+        return ExitKind::Failed;
+    }
+    say(format_args!(
+        "result policy=none guest=all passed=1 failed=0 skipped=0 switches=0 exits=0 rdmsr=1 \
+         wrmsr=6 wrmsr_xss=1 xsaves=1 xrstors=2 canary_rdmsr=0 canary_wrmsr=3 bytes_per_vcpu=0"
+    ));
+    passed()
+}
+
+/// An XSAVE area: 512 bytes, the header's 64, and room for component 12.
+#[repr(C, align(64))]
+struct ExtendedState([u8; 640]);
+
+fn xsaves(area: &mut ExtendedState, components: u64) {
+    // SAFETY: the area is aligned and large enough for component 12, the only
+    // one that this file saves.
+    unsafe {
+        asm!("xsaves64 [{}]", in(reg) area, in("eax") components as u32,
+             in("edx") (components >> 32) as u32, options(nostack, preserves_flags));
+    }
+}
+
+fn xrstors(area: &ExtendedState, components: u64) {
+    // SAFETY: the area has a valid header, and component 12 in it came from
+    // XSAVES; the registers that it restores are not in use.
+    unsafe {
+        asm!("xrstors64 [{}]", in(reg) area, in("eax") components as u32,
+             in("edx") (components >> 32) as u32, options(nostack, preserves_flags));
+    }
+}
+
+fn passed() -> ExitKind {
+    say(format_args!("end passed=1 failed=0"));
+    ExitKind::Passed
+}
+
+/// Reads the first byte behind the mapped memory.
+fn page_fault() -> ExitKind {
+    let beyond = core::ptr::with_exposed_provenance::<u8>(MAPPED);
+    // SAFETY: the page is not mapped; the read faults, and the handler does
+    // not return.
+    let value = unsafe { beyond.read_volatile() };
+    say(format_args!("error read {value} where nothing is mapped"));
+    ExitKind::Failed
+}
+
+/// Recurses until the stack's guard page is hit.
+#[allow(unconditional_recursion)] // That is the purpose.
+fn overflow(depth: u64) -> u64 {
+    let frame = black_box([depth; 64]);
+    overflow(black_box(depth + 1)) + frame[0]
+}
+
+/// Runs a function on the shadow stack twice: the token must be free again
+/// after the first time.
+fn shadow_stack(function: extern "C" fn(*mut c_void)) -> ExitKind {
+    for _ in 0..2 {
+        let mut s_cet = 0u64;
+        // SAFETY: nothing has turned shadow stacks on (1), the page has no
+        // other user (2), and the functions below take a pointer to a `u64`
+        // that outlives the call and change none of the registers (3, 4).
+        let result =
+            unsafe { run_on_shadow_stack(&SHADOW_STACK, function, (&raw mut s_cet).cast()) };
+        if let Err(error) = result {
+            say(format_args!("error {error}"));
+            return ExitKind::Failed;
+        }
+        // SAFETY: the register exists: shadow stacks were just in use.
+        let after = unsafe { x86::msr::rdmsr(S_CET) };
+        say(format_args!(
+            "note S_CET was {s_cet:#x} and is {after:#x}; WRMSR of PL0_SSP: {PL0_SSP_WRITES}"
+        ));
+        if s_cet != 1 || after != 0 {
+            return ExitKind::Failed;
+        }
+    }
+    passed()
+}
+
+extern "C" fn overwrite_nothing(s_cet: *mut c_void) {
+    // SAFETY: the register exists: this runs on a shadow stack.
+    let value = unsafe { x86::msr::rdmsr(S_CET) };
+    // SAFETY: the caller passes a pointer to a live `u64`.
+    unsafe { s_cet.cast::<u64>().write(value) };
+}
+
+extern "C" fn overflow_on_shadow_stack(_: *mut c_void) {
+    say(format_args!("note depth {}", overflow(0)));
+}

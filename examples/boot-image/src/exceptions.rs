@@ -1,0 +1,141 @@
+//! What happens on an exception: one line, then the end.
+//!
+//! The image provokes no exception in its own code, so each is a defect, and
+//! the line names the place.
+
+use core::arch::global_asm;
+
+use crate::console::say;
+use crate::exit::{self, ExitKind};
+
+/// Vector of the non-maskable interrupt.
+pub(crate) const NMI: usize = 2;
+/// Vector of the double fault.
+pub(crate) const DOUBLE_FAULT: usize = 8;
+
+/// Names by vector, as the manual's table of exceptions spells them.
+const NAMES: [&str; 32] = [
+    "#DE divide error",
+    "#DB debug exception",
+    "NMI",
+    "#BP breakpoint",
+    "#OF overflow",
+    "#BR BOUND range exceeded",
+    "#UD invalid opcode",
+    "#NM device not available",
+    "#DF double fault",
+    "coprocessor segment overrun",
+    "#TS invalid TSS",
+    "#NP segment not present",
+    "#SS stack-segment fault",
+    "#GP general protection",
+    "#PF page fault",
+    "vector 15 (reserved)",
+    "#MF x87 floating-point error",
+    "#AC alignment check",
+    "#MC machine check",
+    "#XM SIMD floating-point exception",
+    "#VE virtualization exception",
+    "#CP control protection exception",
+    "vector 22 (reserved)",
+    "vector 23 (reserved)",
+    "vector 24 (reserved)",
+    "vector 25 (reserved)",
+    "vector 26 (reserved)",
+    "vector 27 (reserved)",
+    "vector 28 (reserved)",
+    "vector 29 (reserved)",
+    "vector 30 (reserved)",
+    "vector 31 (reserved)",
+];
+
+/// Bytes from one stub to the next.
+const STUB_SIZE: usize = 16;
+
+// One stub a vector, each `STUB_SIZE` bytes long: makes the frame uniform by
+// pushing a zero where the processor pushes no error code (those that do:
+// 8, 10 to 14, 17, 21), then the vector. ENDBR64 first, so that the entries
+// stay legal if someone turns on indirect-branch tracking.
+global_asm!(
+    r#"
+    .section .text.exceptions, "ax"
+    .balign 16
+    .global exception_stubs
+exception_stubs:
+    .set vector, 0
+    .rept 32
+    .balign 16
+    endbr64
+    .if ((1 << vector) & 0x00227D00) == 0
+    push 0
+    .endif
+    push vector
+    jmp exception_common
+    .set vector, vector + 1
+    .endr
+
+exception_common:
+    cld
+    mov rdi, rsp
+    and rsp, -16
+    call {report}
+    ud2
+    .text
+    "#,
+    report = sym report,
+);
+
+/// What the stubs leave on the stack, lowest address first.
+#[repr(C)]
+#[derive(Debug)]
+struct Frame {
+    vector: u64,
+    error: u64,
+    rip: u64,
+    cs: u64,
+    rflags: u64,
+    rsp: u64,
+    ss: u64,
+}
+
+unsafe extern "C" {
+    /// The first stub; defined in the assembly above.
+    static exception_stubs: [u8; 32 * STUB_SIZE];
+}
+
+/// The address for this vector's gate.
+pub(crate) fn stub_address(vector: usize) -> u64 {
+    let first = (&raw const exception_stubs).addr();
+    (first + vector * STUB_SIZE) as u64
+}
+
+/// Prints the exception and ends the run as failed.
+extern "C" fn report(frame: &Frame) -> ! {
+    let name = usize::try_from(frame.vector)
+        .ok()
+        .and_then(|vector| NAMES.get(vector))
+        .copied()
+        .unwrap_or("unknown vector");
+    // SAFETY: reading CR2 in ring 0 has no effect.
+    let cr2 = unsafe { x86::controlregs::cr2() };
+    say(format_args!(
+        "fatal {name} error={:#x} rip={:#x} rsp={:#x} cr2={cr2:#x} rflags={:#x} cs={:#x} ss={:#x}",
+        frame.error, frame.rip, frame.rsp, frame.rflags, frame.cs, frame.ss
+    ));
+    exit::end(ExitKind::Failed)
+}
+
+/// A panic of the image is a defect too and ends in the same way.
+#[panic_handler]
+fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
+    match info.location() {
+        Some(place) => say(format_args!(
+            "fatal panic at {}:{}: {}",
+            place.file(),
+            place.line(),
+            info.message()
+        )),
+        None => say(format_args!("fatal panic: {}", info.message())),
+    }
+    exit::end(ExitKind::Failed)
+}

@@ -1,0 +1,161 @@
+//! The identity mapping of the machine's memory, and single pages in it that
+//! are mapped otherwise.
+//!
+//! The start-up code maps the first [`MAPPED`] bytes to themselves with 2-MiB
+//! pages, writable and supervisor. A page that needs other rights makes its
+//! 2-MiB page fall apart into 4-KiB pages, by a page table from a small pool.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use crate::shadow_stack::ShadowStackPage;
+
+/// Bytes in a small page.
+pub(crate) const PAGE_SIZE: usize = 4096;
+const LARGE_PAGE_SIZE: usize = 2 << 20;
+/// Number of 2-MiB pages that the start-up code maps.
+pub(crate) const LARGE_PAGES: usize = 32;
+/// Bytes of memory that are mapped, from physical address 0.
+pub(crate) const MAPPED: usize = LARGE_PAGES * LARGE_PAGE_SIZE;
+
+const PRESENT: u64 = 1;
+const WRITABLE: u64 = 1 << 1;
+const DIRTY: u64 = 1 << 6;
+const LARGE: u64 = 1 << 7;
+const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
+
+/// A page of memory, for its address and alignment.
+#[repr(C, align(4096))]
+pub(crate) struct Page([u8; PAGE_SIZE]);
+
+/// A paging structure; the processor writes accessed and dirty bits into it.
+#[repr(C, align(4096))]
+pub(crate) struct Table([AtomicU64; 512]);
+
+impl Table {
+    const fn empty() -> Self {
+        Self([const { AtomicU64::new(0) }; 512])
+    }
+
+    fn address(&self) -> u64 {
+        (self as *const Self).addr() as u64
+    }
+}
+
+/// The root; filled by the start-up code.
+pub(crate) static PML4: Table = Table::empty();
+/// Page-directory pointers of the first 512 GiB; filled by the start-up code.
+pub(crate) static PDPT: Table = Table::empty();
+/// The page directory of the first GiB; filled by the start-up code.
+pub(crate) static PD: Table = Table::empty();
+
+/// Page tables for 2-MiB pages that fall apart.
+static POOL: [Table; 8] = [const { Table::empty() }; 8];
+static POOL_USED: AtomicUsize = AtomicUsize::new(0);
+
+/// Why a page's mapping could not be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MappingError {
+    /// The address is beyond the mapped memory.
+    NotMapped,
+    /// Pages in more 2-MiB ranges were split than the pool has tables.
+    PoolEmpty,
+}
+
+impl fmt::Display for MappingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotMapped => "the page is outside the identity-mapped memory",
+            Self::PoolEmpty => "no page table left: make the pool in paging.rs larger",
+        })
+    }
+}
+
+impl core::error::Error for MappingError {}
+
+/// Turns an ordinary page into a supervisor shadow-stack page: read-only and
+/// dirty, the combination that only shadow-stack accesses may write to.
+///
+/// A page that is one already stays as it is. The token of a new shadow stack
+/// is written before the call: ordinary stores fault afterwards.
+///
+/// # Errors
+///
+/// See [`MappingError`]; nothing was changed.
+///
+/// # Safety
+///
+/// 1. Nothing but shadow-stack accesses writes to the page from now on.
+/// 2. CR0.WP is 1, as CR4.CET demands: otherwise ring 0 could write to the page.
+pub(crate) unsafe fn make_shadow_stack(page: *const ShadowStackPage) -> Result<(), MappingError> {
+    let entry = small_page_entry(page.addr())?;
+    entry.store(page.addr() as u64 | PRESENT | DIRTY, Relaxed);
+    flush_tlb();
+    Ok(())
+}
+
+/// Whether this page is mapped as a shadow-stack page.
+pub(crate) fn is_shadow_stack(page: *const ShadowStackPage) -> bool {
+    let Some(directory) = PD.0.get(page.addr() / LARGE_PAGE_SIZE) else {
+        return false;
+    };
+    let directory = directory.load(Relaxed);
+    if directory & LARGE != 0 {
+        return false;
+    }
+    let index = page.addr() / PAGE_SIZE % 512;
+    POOL.iter().find(|table| table.address() == directory & ADDRESS).is_some_and(|table| {
+        let entry = table.0[index].load(Relaxed);
+        entry & (PRESENT | WRITABLE | DIRTY) == PRESENT | DIRTY
+    })
+}
+
+/// Removes a page from the mapping, so that any access to it faults.
+///
+/// # Errors
+///
+/// See [`MappingError`]; nothing was changed.
+///
+/// # Safety
+///
+/// 1. Nothing accesses the page's memory from now on.
+pub(crate) unsafe fn unmap(page: *const Page) -> Result<(), MappingError> {
+    let entry = small_page_entry(page.addr())?;
+    entry.store(0, Relaxed);
+    flush_tlb();
+    Ok(())
+}
+
+/// The 4-KiB entry that maps an address, after splitting its 2-MiB page if
+/// that is still whole.
+fn small_page_entry(address: usize) -> Result<&'static AtomicU64, MappingError> {
+    if address >= MAPPED {
+        return Err(MappingError::NotMapped);
+    }
+    let directory = &PD.0[address / LARGE_PAGE_SIZE];
+    let old = directory.load(Relaxed);
+    let table = if old & LARGE == 0 {
+        POOL.iter().find(|table| table.address() == old & ADDRESS).ok_or(MappingError::NotMapped)?
+    } else {
+        let table = POOL.get(POOL_USED.load(Relaxed)).ok_or(MappingError::PoolEmpty)?;
+        POOL_USED.fetch_add(1, Relaxed);
+        let base = (address / LARGE_PAGE_SIZE * LARGE_PAGE_SIZE) as u64;
+        for (page, entry) in (0u64..).zip(&table.0) {
+            let frame = base + page * PAGE_SIZE as u64;
+            entry.store(frame | PRESENT | WRITABLE, Relaxed);
+        }
+        directory.store(table.address() | PRESENT | WRITABLE, Relaxed);
+        table
+    };
+    Ok(&table.0[address / PAGE_SIZE % 512])
+}
+
+/// Drops all cached translations.
+fn flush_tlb() {
+    // SAFETY: writes back the value that was read, in ring 0; no mapping is
+    // global, so this forgets every stale translation. The memory clobber of
+    // the block keeps accesses on their side of it.
+    unsafe {
+        core::arch::asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack, preserves_flags));
+    }
+}

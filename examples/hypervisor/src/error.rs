@@ -1,0 +1,131 @@
+//! Why a run ends early, with what a person needs to know.
+
+use core::fmt;
+
+use cet_policy::Refused;
+use vmx_core::capability::NoVmx;
+use vmx_core::control_set::RefusedControls;
+use vmx_core::lifecycle::{EnterError, LeaveError, LoadError};
+use vmx_core::{BasicExitReason, ExitReason, VmxError};
+
+use crate::guest_memory::OutOfMemory;
+use crate::guest_program::Role;
+
+/// Why a run ended early.
+#[derive(Clone, Copy, Debug)]
+pub enum RunError {
+    /// The CPU lacks VMX.
+    NoVmx(NoVmx),
+    /// The CPU lacks what CET guests or the policy need.
+    Refused(Refused),
+    /// The CPU's VMX lacks controls.
+    Controls(RefusedControls),
+    /// The CPU did not enter VMX operation.
+    Enter(EnterError),
+    /// The CPU did not leave VMX operation.
+    Leave(LeaveError),
+    /// A VMCS was not loaded or cleared.
+    Load(LoadError),
+    /// A VMX instruction failed.
+    Vmx(VmxError),
+    /// The hypervisor's pages are used up.
+    OutOfMemory,
+    /// VM entry failed with a VM-instruction error.
+    EntryInstruction(Role, VmxError),
+    /// VM entry failed while or after loading guest state.
+    EntryState(Role, ExitReason),
+    /// The guest ran into an exception that it did not provoke.
+    GuestException {
+        /// The guest.
+        role: Role,
+        /// The exception's vector.
+        vector: u64,
+        /// What lay on top of the stack: its error code, or RIP without one.
+        top: u64,
+        /// What lay below: RIP, or CS.
+        next: u64,
+    },
+    /// The VMX-preemption timer stopped the guest.
+    GuestHangs(Role),
+    /// An exit that the hypervisor has no answer for.
+    UnexpectedExit(Role, ExitReason),
+}
+
+impl RunError {
+    /// Whether the CPU lacks something, rather than something having gone wrong.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::NoVmx(_) | Self::Refused(_) | Self::Controls(_))
+    }
+}
+
+impl From<NoVmx> for RunError {
+    fn from(error: NoVmx) -> Self {
+        Self::NoVmx(error)
+    }
+}
+impl From<Refused> for RunError {
+    fn from(error: Refused) -> Self {
+        Self::Refused(error)
+    }
+}
+impl From<RefusedControls> for RunError {
+    fn from(error: RefusedControls) -> Self {
+        Self::Controls(error)
+    }
+}
+impl From<LoadError> for RunError {
+    fn from(error: LoadError) -> Self {
+        Self::Load(error)
+    }
+}
+impl From<VmxError> for RunError {
+    fn from(error: VmxError) -> Self {
+        Self::Vmx(error)
+    }
+}
+impl From<OutOfMemory> for RunError {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoVmx(error) => fmt::Display::fmt(error, f),
+            Self::Refused(error) => fmt::Display::fmt(error, f),
+            Self::Controls(error) => fmt::Display::fmt(error, f),
+            Self::Enter(error) => fmt::Display::fmt(error, f),
+            Self::Leave(error) => fmt::Display::fmt(error, f),
+            Self::Load(error) => fmt::Display::fmt(error, f),
+            Self::Vmx(error) => fmt::Display::fmt(error, f),
+            Self::OutOfMemory => f.write_str("the hypervisor's pages are used up"),
+            Self::EntryInstruction(role, error) => {
+                write!(f, "VM entry of guest {role} failed: {error}")
+            }
+            Self::EntryState(role, reason) => write!(f, "guest {role}: {reason}"),
+            Self::GuestException { role, vector, top, next } => write!(
+                f,
+                "guest {role} took exception {vector} that it did not provoke; on its stack, \
+                 error code and RIP or RIP and CS: {top:#x} {next:#x}"
+            ),
+            Self::GuestHangs(role) => {
+                write!(f, "guest {role} hangs: the VMX-preemption timer stopped it")
+            }
+            Self::UnexpectedExit(role, reason) => {
+                write!(f, "guest {role} exited with no answer for it: {reason}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for RunError {}
+
+/// The error for an exit that nobody expected, the timer's included.
+pub fn unexpected_exit(role: Role, reason: ExitReason) -> RunError {
+    match reason.basic() {
+        _ if reason.is_entry_failure() => RunError::EntryState(role, reason),
+        BasicExitReason::VMX_PREEMPTION_TIMER_EXPIRED => RunError::GuestHangs(role),
+        _ => RunError::UnexpectedExit(role, reason),
+    }
+}

@@ -1,0 +1,145 @@
+//! A guest's memory: page tables, descriptor tables, code and stacks.
+//!
+//! Every guest sees the same linear addresses, [`BASE`] and up. Its page tables
+//! map its own pages there and nothing else.
+
+use vmx_core::frame::PAGE_SIZE;
+use vmx_core::{Page, PhysicalAddress};
+
+use crate::guest_program;
+use crate::page_pool::{PagePool, PageRun};
+
+/// Linear address of a guest's first page.
+pub const BASE: u64 = 0x40_0000;
+/// Linear address of the page with the counters, see [`guest_program`].
+pub const DATA: u64 = BASE + 2 * PAGE_SIZE as u64;
+/// Linear address of the page with the guest's XSAVE areas.
+pub const XSAVE_AREAS: u64 = BASE + 3 * PAGE_SIZE as u64;
+/// Linear address just above the stack.
+pub const STACK_TOP: u64 = BASE + 5 * PAGE_SIZE as u64;
+/// Linear address of the supervisor shadow-stack token, the page's last word.
+pub const TOKEN: u64 = BASE + 6 * PAGE_SIZE as u64 - 8;
+/// Linear address of the page with GDT, IDT and TSS.
+pub const TABLES: u64 = BASE + 6 * PAGE_SIZE as u64;
+
+const CODE_PAGES: usize = 2;
+const DATA_PAGE: usize = 2;
+const SHADOW_STACK_PAGE: usize = 5;
+const TABLES_PAGE: usize = 6;
+/// Pages that the guest's tables map; the four tables follow.
+const MAPPED_PAGES: usize = 7;
+/// Pages of one guest.
+const PAGES: usize = MAPPED_PAGES + 4;
+
+const GDT_OFFSET: usize = 0;
+const IDT_OFFSET: usize = 0x100;
+const TSS_OFFSET: usize = 0x400;
+
+/// Base and limit of the guest's GDT.
+pub const GDT: (u64, u32) = (TABLES + GDT_OFFSET as u64, 5 * 8 - 1);
+/// Base and limit of its IDT: 32 gates.
+pub const IDT: (u64, u32) = (TABLES + IDT_OFFSET as u64, 32 * 16 - 1);
+/// Base and limit of its TSS.
+pub const TSS: (u64, u32) = (TABLES + TSS_OFFSET as u64, 0x67);
+
+/// The program does not fit into the guest's code pages, or the pool is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+/// One guest's memory.
+#[derive(Clone, Copy, Debug)]
+pub struct GuestMemory<'m> {
+    run: PageRun<'m>,
+}
+
+impl<'m> GuestMemory<'m> {
+    /// Takes pages from the pool and fills them: tables, descriptors, program.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`].
+    pub fn new(pool: &PagePool<'m>) -> Result<Self, OutOfMemory> {
+        let memory = Self { run: pool.take(PAGES).ok_or(OutOfMemory)? };
+        memory.build_page_tables();
+        memory.build_descriptor_tables();
+        memory.load(guest_program::code())?;
+        Ok(memory)
+    }
+
+    fn page(&self, index: usize) -> Option<&'m Page> {
+        self.run.pages.get(index)
+    }
+
+    fn write(&self, page: usize, word: usize, value: u64) {
+        if let Some(page) = self.page(page) {
+            page.write(word, value);
+        }
+    }
+
+    fn address(&self, page: usize) -> u64 {
+        self.run.base.0 + (page * PAGE_SIZE) as u64
+    }
+
+    /// Guest-physical address of the top-level page table.
+    pub fn cr3(&self) -> PhysicalAddress {
+        PhysicalAddress(self.address(MAPPED_PAGES))
+    }
+
+    /// The word at byte offset `offset` of the counters' page.
+    pub fn data(&self, offset: usize) -> u64 {
+        self.page(DATA_PAGE).map_or(0, |page| page.read(offset / 8))
+    }
+
+    /// Four levels with one table each. The shadow-stack page is what makes it one:
+    /// not writable, but dirty, under writable upper levels.
+    fn build_page_tables(&self) {
+        const PRESENT: u64 = 1;
+        const WRITABLE: u64 = 1 << 1;
+        const DIRTY: u64 = 1 << 6;
+        let index = |level: u32| (BASE >> (12 + 9 * level)) as usize % 512;
+        for level in 0..3 {
+            let (table, next) = (MAPPED_PAGES + level as usize, MAPPED_PAGES + level as usize + 1);
+            self.write(table, index(3 - level), self.address(next) | PRESENT | WRITABLE);
+        }
+        for page in 0..MAPPED_PAGES {
+            let rights = match page {
+                0..CODE_PAGES => PRESENT,
+                SHADOW_STACK_PAGE => PRESENT | DIRTY,
+                _ => PRESENT | WRITABLE | DIRTY,
+            };
+            self.write(MAPPED_PAGES + 3, index(0) + page, self.address(page) | rights);
+        }
+    }
+
+    /// A GDT with 64-bit code at 8, data at 16 and the busy TSS at 24, and an IDT
+    /// whose gates lead to the program's stubs.
+    fn build_descriptor_tables(&self) {
+        const CODE: u64 = 0x00AF_9B00_0000_FFFF;
+        const DATA: u64 = 0x00CF_9300_0000_FFFF;
+        const BUSY_TSS: u64 = 0x8B << 40;
+        let (tss, limit) = (TSS.0, u64::from(TSS.1));
+        let tss_low = limit | (tss & 0xFF_FFFF) << 16 | BUSY_TSS | (tss >> 24 & 0xFF) << 56;
+        for (word, descriptor) in [0, CODE, DATA, tss_low, tss >> 32].into_iter().enumerate() {
+            self.write(TABLES_PAGE, GDT_OFFSET / 8 + word, descriptor);
+        }
+        const INTERRUPT_GATE: u64 = 0x8E << 40;
+        const CODE_SELECTOR: u64 = 8 << 16;
+        for vector in 0..32 {
+            let stub = BASE + vector * guest_program::STUB_SIZE;
+            let low = stub & 0xFFFF | CODE_SELECTOR | INTERRUPT_GATE | (stub >> 16 & 0xFFFF) << 48;
+            let word = IDT_OFFSET / 8 + 2 * vector as usize;
+            self.write(TABLES_PAGE, word, low);
+            self.write(TABLES_PAGE, word + 1, stub >> 32);
+        }
+    }
+
+    fn load(&self, code: &[u8]) -> Result<(), OutOfMemory> {
+        if code.len() > CODE_PAGES * PAGE_SIZE {
+            return Err(OutOfMemory);
+        }
+        for (index, chunk) in code.chunks(PAGE_SIZE).enumerate() {
+            let page = self.page(index).ok_or(OutOfMemory)?;
+            page.write_bytes(0, chunk).map_err(|_| OutOfMemory)?;
+        }
+        Ok(())
+    }
+}

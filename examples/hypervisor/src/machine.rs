@@ -1,0 +1,87 @@
+//! The CPU, asked what it can do.
+
+use cet_policy::{CpuCet, HostCet, HostMode};
+use vmx_core::cpu::{Cpuid, Msr, VmxInstructions};
+use vmx_core::{Capabilities, ControlSet, CpuId, MsrIndex, VmxOperation};
+
+use crate::Backend;
+use crate::controls;
+use crate::error::RunError;
+use crate::page_pool::PagePool;
+
+/// What is known of the CPU before it enters VMX operation.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// VMX capabilities.
+    pub capabilities: Capabilities,
+    /// CET features.
+    pub cet: CpuCet,
+    /// The controls that the CPU accepted.
+    pub controls: ControlSet,
+}
+
+impl Machine {
+    /// Asks the CPU.
+    ///
+    /// # Errors
+    /// [`RunError`] names what it lacks.
+    pub fn detect<C: Backend>(cpu: &mut C) -> Result<Self, RunError> {
+        let capabilities = Capabilities::read(cpu)?;
+        let cet = CpuCet::detect(cpu);
+        // Refuses a CPU without CET by name, before anything else is negotiated.
+        HostCet::new(cet, &capabilities, HostMode::DoesNot, 0)?;
+        let controls = controls::negotiate(&capabilities)?;
+        Ok(Self { capabilities, cet, controls })
+    }
+
+    /// Enters VMX operation on CPU 0.
+    ///
+    /// # Errors
+    /// [`RunError`] names the precondition that failed.
+    pub fn enter<'m, C: VmxInstructions>(
+        &self,
+        cpu: C,
+        pool: &PagePool<'m>,
+    ) -> Result<VmxOperation<'m, C>, RunError> {
+        let frame = pool.take_frame().ok_or(RunError::OutOfMemory)?;
+        VmxOperation::enter(cpu, frame, &self.capabilities, CpuId(0))
+            .map_err(|refused| RunError::Enter(refused.error))
+    }
+}
+
+/// IA32_XSS of one CPU: the hypervisor owns it, and knows what it holds.
+#[derive(Clone, Copy, Debug)]
+pub struct XssRegister {
+    host: u64,
+    /// What the register holds; `None` where the CPU has none.
+    now: Option<u64>,
+}
+
+impl XssRegister {
+    /// Fixes the host's value and loads it.
+    pub fn new<C: Cpuid + Msr>(cpu: &mut C, cet: &CpuCet, host: u64) -> Self {
+        let mut register = Self { host, now: cet.xsaves.then_some(0) };
+        if cet.xsaves {
+            register.now = Some(!host);
+            register.load_host(cpu);
+        }
+        register
+    }
+
+    /// Loads the host's value, if it is not there.
+    pub fn load_host<C: Msr>(&mut self, cpu: &mut C) {
+        self.load(cpu, self.host);
+    }
+
+    /// Loads a value that the CPU supports, if it is not there.
+    pub fn load<C: Msr>(&mut self, cpu: &mut C, value: u64) {
+        if self.now.is_some_and(|now| now != value) {
+            // SAFETY: the register exists (`now` is `Some`); the value is the host's
+            // or one that `VcpuCet` took from the guest, both checked against the
+            // bits that the CPU supports. It only decides which components XSAVES
+            // and XRSTORS move, and nothing here keeps state in one.
+            unsafe { cpu.write_msr(MsrIndex::IA32_XSS, value) };
+            self.now = Some(value);
+        }
+    }
+}

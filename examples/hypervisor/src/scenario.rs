@@ -1,0 +1,210 @@
+//! The round robin: three vCPUs on one CPU, and the checks on the host's registers.
+
+use cet_policy::{HostCet, HostMode, Policy};
+use vmx_core::cpu::SupervisorSsp;
+use vmx_core::{Ssp, SspRegister, VmxOperation};
+use vmx_mock::Counting;
+
+use crate::Backend;
+use crate::error::{RunError, unexpected_exit};
+use crate::exits::{self, Next};
+use crate::guest_dump::GuestDump;
+use crate::guest_program::Role;
+use crate::machine::{Machine, XssRegister};
+use crate::page_pool::PagePool;
+use crate::report::GuestReport;
+use crate::vcpu::Vcpu;
+
+/// What to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Whether the host has use for the registers.
+    pub mode: HostMode,
+    /// Whether the hypervisor runs on a shadow stack that IA32_PL0_SSP points to.
+    pub on_shadow_stack: bool,
+    /// The value that IA32_XSS has whenever the host runs.
+    pub host_xss: u64,
+    /// Rounds of each guest; each ends with a switch.
+    pub rounds: u64,
+    /// The guests, in the order of the round robin.
+    pub roles: [Role; 3],
+    /// Something to break on purpose, to see it reported.
+    pub fault: Option<Fault>,
+}
+
+/// What can be broken on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The host state of the VMCS: entry fails with VM-instruction error 8.
+    HostState,
+    /// The guest state: entry fails with exit reason 33.
+    GuestState,
+}
+
+/// Who hears of a run while it goes on.
+pub trait Observer {
+    /// So many switches are done, of so many.
+    fn progress(&mut self, done: u64, planned: u64);
+
+    /// A guest cannot go on; the run ends with the error that follows.
+    fn guest_stopped(&mut self, dump: &GuestDump);
+}
+
+/// Values in the registers that a host with shadow stacks of its own would have
+/// there, and wants back after every put.
+struct Canaries {
+    expected: Option<[Ssp; 3]>,
+}
+
+impl Canaries {
+    const READS: u64 = 3;
+
+    /// Places canaries where the host uses the registers. IA32_PL0_SSP keeps what
+    /// it holds where the hypervisor's own shadow stack is there.
+    fn place<C: SupervisorSsp>(cpu: &mut C, scenario: &Scenario, report: &mut GuestReport) -> Self {
+        if scenario.mode == HostMode::DoesNot {
+            return Self { expected: None };
+        }
+        for register in SspRegister::ALL {
+            if register != SspRegister::Pl0 || !scenario.on_shadow_stack {
+                let value = 0x7777_1110 + 0x1114 * register as u64;
+                cpu.write_ssp(register, Ssp::from_register(value));
+                report.canary_writes += 1;
+            }
+        }
+        report.canary_reads += Self::READS;
+        Self { expected: Some(SspRegister::ALL.map(|register| cpu.read_ssp(register))) }
+    }
+
+    /// Checks that all of them are there.
+    fn check<C: SupervisorSsp>(&self, cpu: &mut C, report: &mut GuestReport) {
+        for (register, expected) in SspRegister::ALL.into_iter().zip(self.expected.iter().flatten())
+        {
+            report.canary_reads += 1;
+            report.check(cpu.read_ssp(register) == *expected);
+        }
+    }
+}
+
+/// Runs the scenario to its end and reports on each guest, in the order of
+/// `scenario.roles`.
+///
+/// The CPU is in VMX operation only meanwhile. In [`HostMode::DoesNot`] the three
+/// registers hold afterwards what the last guest left.
+///
+/// # Errors
+/// [`RunError`], with the guest's state where a guest was running.
+pub fn run<P: Policy, C: Backend>(
+    cpu: &mut Counting<C>,
+    pool: &PagePool<'_>,
+    scenario: &Scenario,
+    observer: &mut dyn Observer,
+) -> Result<[GuestReport; 3], RunError> {
+    let machine = Machine::detect(cpu)?;
+    let host = HostCet::new(machine.cet, &machine.capabilities, scenario.mode, scenario.host_xss)?;
+    let new = |role| Vcpu::<P>::new(&machine, &host, pool, role, scenario.rounds);
+    let [a, b, c] = scenario.roles;
+    let mut vcpus = [new(a)?, new(b)?, new(c)?];
+
+    let mut xss = XssRegister::new(cpu, &machine.cet, scenario.host_xss);
+    let canaries = Canaries::place(cpu.inner_mut(), scenario, &mut vcpus[0].report);
+    let mut operation = machine.enter(cpu, pool)?;
+    for vcpu in &mut vcpus {
+        vcpu.fill_vmcs(&machine, &mut operation)?;
+        break_on_purpose(scenario.fault, vcpu, &mut operation)?;
+    }
+
+    let planned = vcpus.len() as u64 * (scenario.rounds + 1);
+    let mut done = 0;
+    while vcpus.iter().any(|vcpu| !vcpu.finished) {
+        for vcpu in vcpus.iter_mut().filter(|vcpu| !vcpu.finished) {
+            let before = operation.cpu().counts();
+            run_slice(&machine, vcpu, &mut operation, &mut xss, observer)?;
+            vcpu.report.moves.add(&operation.cpu().counts().since(&before));
+            vcpu.report.switches += 1;
+            canaries.check(operation.cpu().inner_mut(), &mut vcpu.report);
+            done += 1;
+            observer.progress(done, planned);
+        }
+    }
+
+    for vcpu in &mut vcpus {
+        vcpu.report.add_guest_checks(&vcpu.memory, scenario.rounds);
+        operation.clear(&mut vcpu.vmcs)?;
+    }
+    operation.leave().map_err(|refused| RunError::Leave(refused.error))?;
+    Ok(vcpus.map(|vcpu| vcpu.report))
+}
+
+/// Loads the vCPU, runs its guest until it gives the CPU away, and puts it.
+fn run_slice<P: Policy, C: Backend>(
+    machine: &Machine,
+    vcpu: &mut Vcpu<'_, P>,
+    operation: &mut VmxOperation<'_, &mut Counting<C>>,
+    xss: &mut XssRegister,
+    observer: &mut dyn Observer,
+) -> Result<(), RunError> {
+    let Vcpu { role, vmcs, registers, cet, bitmap, report, finished, .. } = vcpu;
+    let mut current = operation.load(vmcs)?;
+    cet.load(&mut current);
+    loop {
+        xss.load(&mut current, cet.xss());
+        // SAFETY: the contract of the world switch holds. (1) `fill_vmcs` took the
+        // host state from this CPU, whose registers of that kind nobody has changed
+        // since. (2) The guest's page tables map its own pages only, the bitmap is
+        // a page of the pool, I/O exits without bitmaps, and no list or other
+        // structure is in use. (3) Of what the switch does not move, XCR0 and the
+        // debug registers cannot be changed without an exit, IA32_XSS and the
+        // shadow-stack pointers are moved here, and the program uses no x87 or SSE.
+        // (4) The image never enables interrupts and has one CPU. (5) "Load CET
+        // state" is a required exit control.
+        let entered = unsafe { current.enter(registers) };
+        let stop = match entered {
+            Err(error) => RunError::EntryInstruction(*role, error),
+            Ok(reason) => {
+                report.exits.add(reason.basic());
+                let basic = machine.capabilities.basic;
+                match exits::answer(reason, &mut current, registers, cet, bitmap, basic)? {
+                    Next::Resume => continue,
+                    Next::Yield => break,
+                    Next::Finished => {
+                        *finished = true;
+                        break;
+                    }
+                    Next::GuestException => RunError::GuestException {
+                        role: *role,
+                        vector: registers.rbx,
+                        top: registers.rcx,
+                        next: registers.rdx,
+                    },
+                    Next::Unexpected => unexpected_exit(*role, reason),
+                }
+            }
+        };
+        observer.guest_stopped(&GuestDump::capture(&mut current, registers));
+        return Err(stop);
+    }
+    // A policy's XSAVES and XRSTORS work under the host's IA32_XSS.
+    xss.load_host(&mut current);
+    cet.put(&mut current, bitmap);
+    Ok(())
+}
+
+/// Breaks what the scenario wants broken.
+fn break_on_purpose<P: Policy, C: Backend>(
+    fault: Option<Fault>,
+    vcpu: &mut Vcpu<'_, P>,
+    operation: &mut VmxOperation<'_, C>,
+) -> Result<(), RunError> {
+    use vmx_core::cpu::VmcsAccess;
+    use vmx_core::field;
+    let mut current = operation.load(&mut vcpu.vmcs)?;
+    match fault {
+        None => {}
+        // TR must not be the null selector.
+        Some(Fault::HostState) => current.write(field::HOST_TR_SELECTOR, 0)?,
+        // Bit 1 of RFLAGS is always 1.
+        Some(Fault::GuestState) => current.write(field::GUEST_RFLAGS, 0)?,
+    }
+    Ok(())
+}

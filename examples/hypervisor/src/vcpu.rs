@@ -1,0 +1,133 @@
+//! One vCPU: its VMCS, its registers, its memory, its CET state.
+
+use cet_policy::{GuestCet, HostCet, Policy, VcpuCet};
+use vmx_core::cpu::VmcsAccess;
+use vmx_core::guest_state::GuestState64;
+use vmx_core::host_state::HostState;
+use vmx_core::xsave_area::CET_S;
+use vmx_core::{GuestRegisters, MsrBitmap, PhysicalAddress, Vmcs, VmxError, VmxOperation, field};
+
+use crate::Backend;
+use crate::error::RunError;
+use crate::guest_memory::{self, GuestMemory};
+use crate::guest_program::{self, Role};
+use crate::machine::Machine;
+use crate::page_pool::PagePool;
+use crate::report::GuestReport;
+
+/// TSC ticks after which a guest that has not exited is taken for hanging.
+const TIME_SLICE: u64 = 1 << 26;
+
+/// CR4.VMXE belongs to the host: the guest neither sees nor changes it.
+const CR4_VMXE: u64 = 1 << 13;
+/// CR4.OSFXSR, OSXSAVE.
+const CR4_XSAVE: u64 = 1 << 9 | 1 << 18;
+
+/// One vCPU with the policy `P`.
+#[derive(Debug)]
+pub struct Vcpu<'m, P> {
+    /// What its guest does.
+    pub role: Role,
+    /// Its VMCS.
+    pub vmcs: Vmcs<'m>,
+    /// Its general registers and CR2, while it is not running.
+    pub registers: GuestRegisters,
+    /// Its supervisor shadow-stack state.
+    pub cet: VcpuCet<P>,
+    /// Its MSR bitmap: a lazy policy needs one per vCPU.
+    pub bitmap: MsrBitmap<'m>,
+    bitmap_address: PhysicalAddress,
+    /// Its memory.
+    pub memory: GuestMemory<'m>,
+    /// What it has done.
+    pub report: GuestReport,
+    /// Its guest has ended.
+    pub finished: bool,
+}
+
+impl<'m, P: Policy> Vcpu<'m, P> {
+    /// A vCPU that starts its guest's program; its VMCS is still empty.
+    ///
+    /// # Errors
+    /// [`RunError`] if memory is short or the policy is refused.
+    pub fn new(
+        machine: &Machine,
+        host: &HostCet,
+        pool: &PagePool<'m>,
+        role: Role,
+        rounds: u64,
+    ) -> Result<Self, RunError> {
+        let guest = GuestCet {
+            shadow_stacks: true,
+            indirect_branch_tracking: machine.cet.indirect_branch_tracking,
+            xss: machine.cet.supported_xss & CET_S,
+        };
+        let cet = VcpuCet::new(host, guest)?;
+        let page = pool.take(1).ok_or(RunError::OutOfMemory)?;
+        let bitmap = MsrBitmap::all_exit(page.pages.first().ok_or(RunError::OutOfMemory)?);
+        cet.attach(&bitmap);
+        let frame = pool.take_frame().ok_or(RunError::OutOfMemory)?;
+        Ok(Self {
+            role,
+            vmcs: Vmcs::new(frame, &machine.capabilities),
+            registers: GuestRegisters { rdi: role as u64, rsi: rounds, ..Default::default() },
+            cet,
+            bitmap,
+            bitmap_address: page.base,
+            memory: GuestMemory::new(pool)?,
+            report: GuestReport::new(role),
+            finished: false,
+        })
+    }
+
+    /// Fills the VMCS: controls, host state from the running CPU, guest state.
+    ///
+    /// # Errors
+    /// [`RunError`] of the load or VMWRITE that failed.
+    pub fn fill_vmcs<C: Backend>(
+        &mut self,
+        machine: &Machine,
+        operation: &mut VmxOperation<'_, C>,
+    ) -> Result<(), RunError> {
+        let capabilities = &machine.capabilities;
+        let host = HostState::from_cpu(operation.cpu(), capabilities);
+        let mut current = operation.load(&mut self.vmcs)?;
+        machine.controls.write(&mut current)?;
+        host.write(&mut current, machine.controls.exit)?;
+        let guest = GuestState64 {
+            rip: guest_program::ENTRY,
+            rsp: guest_memory::STACK_TOP,
+            cr3: self.memory.cr3().0,
+            cr0: 0,
+            cr4: CR4_XSAVE,
+            gdt: guest_memory::GDT,
+            idt: guest_memory::IDT,
+            tss: guest_memory::TSS,
+        };
+        guest.write(&mut current, capabilities, machine.controls.entry)?;
+        let timer = TIME_SLICE >> capabilities.preemption_timer_shift();
+        current.write(field::VMX_PREEMPTION_TIMER_VALUE, timer.max(1) as u32)?;
+        current.write(field::MSR_BITMAP, self.bitmap_address)?;
+        fill_rest(&mut current)?;
+        Ok(())
+    }
+}
+
+/// Fields that stay zero, and the CR4 bit that the guest does not own.
+fn fill_rest<V: VmcsAccess>(vmcs: &mut V) -> Result<(), VmxError> {
+    for unused in [
+        field::EXCEPTION_BITMAP,
+        field::PAGE_FAULT_ERROR_CODE_MASK,
+        field::PAGE_FAULT_ERROR_CODE_MATCH,
+        field::CR3_TARGET_COUNT,
+        field::VM_EXIT_MSR_STORE_COUNT,
+        field::VM_EXIT_MSR_LOAD_COUNT,
+        field::VM_ENTRY_MSR_LOAD_COUNT,
+    ] {
+        vmcs.write(unused, 0)?;
+    }
+    vmcs.write(field::XSS_EXITING_BITMAP, 0)?;
+    vmcs.write(field::CR0_GUEST_HOST_MASK, 0)?;
+    vmcs.write(field::CR4_GUEST_HOST_MASK, CR4_VMXE)?;
+    vmcs.write(field::CR4_READ_SHADOW, 0)
+}

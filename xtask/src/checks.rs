@@ -1,0 +1,132 @@
+//! The boots of `cargo xtask test`: a list of names, machines and endings.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::run::{Bench, DEFAULT_MODEL, LogReport, Policy};
+use crate::verdict::{self, Verdict};
+
+/// How long one boot may take. A boot with Bochs' log takes about a second.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// One boot and how it must end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BootCheck {
+    /// What is shown, in words; also names the files.
+    pub(crate) name: &'static str,
+    /// Bochs' name of the CPU.
+    model: &'static str,
+    /// The image's parameters.
+    parameters: &'static str,
+    end: End,
+}
+
+/// How a boot must end.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// Every check of the policy passes, and Bochs' log has the same counts.
+    PolicyPasses(Policy),
+    /// The image ends as passed, and Bochs' log has the same counts.
+    CountsAgree,
+    /// The image ends as passed.
+    Passes,
+    /// Refused, with a text that contains this.
+    Refused(&'static str),
+    /// Failed, with a text that contains this.
+    Fails(&'static str),
+}
+
+/// All boots.
+pub(crate) const ALL: &[BootCheck] = &[
+    policy("policy eager, counts compared with Bochs' log", "policy=eager", Policy::Eager),
+    policy("policy lazy, counts compared with Bochs' log", "policy=lazy", Policy::Lazy),
+    policy("policy xsave, counts compared with Bochs' log", "policy=xsave", Policy::Xsave),
+    refusal("a CPU without CPUID", "i386", "no CPUID"),
+    refusal("a CPU without 64-bit mode", "core_duo_t2400_yonah", "no 64-bit mode"),
+    refusal("a CPU without VMX", "athlon64_clawhammer", "VMX"),
+    refusal("a CPU with VMX, without CET", "corei7_skylake_x", "shadow stacks"),
+    demo("a page fault of the image", "demo=page-fault", End::Fails("#PF page fault")),
+    demo("a stack overflow of the image", "demo=stack-overflow", End::Fails("#DF double fault")),
+    demo("a host on a shadow stack, twice", "demo=shadow-stack", End::Passes),
+    demo("the count from Bochs' log, on known numbers", "demo=counts", End::CountsAgree),
+    demo(
+        "a stack overflow on a shadow stack",
+        "demo=shadow-stack-overflow",
+        End::Fails("#DF double fault"),
+    ),
+];
+
+const fn policy(name: &'static str, parameters: &'static str, policy: Policy) -> BootCheck {
+    demo(name, parameters, End::PolicyPasses(policy))
+}
+
+const fn refusal(name: &'static str, model: &'static str, missing: &'static str) -> BootCheck {
+    BootCheck { name, model, parameters: "policy=eager", end: End::Refused(missing) }
+}
+
+const fn demo(name: &'static str, parameters: &'static str, end: End) -> BootCheck {
+    BootCheck { name, model: DEFAULT_MODEL, parameters, end }
+}
+
+impl BootCheck {
+    /// Boots; the error says how the end differed.
+    pub(crate) fn run(&self, bench: &Bench) -> Result<()> {
+        let file: String = self
+            .name
+            .chars()
+            .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
+            .collect();
+        let log = match self.end {
+            End::PolicyPasses(policy) => Some(bench.log_path(&format!("test-{}", policy.name()))),
+            End::CountsAgree => Some(bench.log_path("test-counts")),
+            _ => None,
+        };
+        let outcome = bench.boot(
+            &file,
+            self.model,
+            self.parameters.to_owned(),
+            log.clone(),
+            LIMIT,
+            |_| {},
+        )?;
+        match (self.end, verdict::of_end(&outcome)) {
+            (End::PolicyPasses(policy), _) => match verdict::of_policy(&outcome, policy.name()) {
+                Verdict::Passed => {}
+                other => bail!(describe(&other)),
+            },
+            (End::Passes | End::CountsAgree, Verdict::Passed) => {}
+            (End::Refused(part), Verdict::Refused(text)) => {
+                ensure!(text.contains(part), "refused with `{text}`, which does not name `{part}`");
+            }
+            (End::Fails(part), Verdict::Failed(text)) => {
+                ensure!(text.contains(part), "failed otherwise, without `{part}`: {text}");
+            }
+            (expected, found) => bail!("expected {expected:?}, but: {}", describe(&found)),
+        }
+        if let Some(path) = log {
+            let Some(report) = LogReport::of(path, &outcome)? else {
+                bail!("the image reported no totals");
+            };
+            for row in &report.rows {
+                ensure!(
+                    row.image == row.bochs,
+                    "{}: {} counted by the image, {} by Bochs (see {})",
+                    row.quantity,
+                    row.image,
+                    row.bochs,
+                    report.path.display()
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn describe(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Passed => "it passed".to_owned(),
+        Verdict::Refused(text) => format!("it was refused: {text}"),
+        Verdict::Failed(text) => format!("it failed: {text}"),
+    }
+}
