@@ -152,7 +152,8 @@ pub trait VmxInstructions {
     /// CR4.VMXE, locks IA32_FEATURE_CONTROL if firmware left it open, VMXON.
     ///
     /// # Errors
-    /// [`EnterError`] names the precondition that failed; the CPU is as before.
+    /// [`EnterError`] names the precondition that failed; the CPU is as before,
+    /// except that IA32_FEATURE_CONTROL may be locked now if VMXON itself failed.
     fn enter_vmx_operation(&mut self, region: &VmxonRegion<'_>) -> Result<(), EnterError>;
 
     /// VMXOFF, then CR4.VMXE = 0. Clear every VMCS that is active here first.

@@ -25,8 +25,8 @@ use core::fmt;
 
 use crate::capability::Capabilities;
 use crate::cpu::{
-    CetSupervisorXstate, Cpuid, CpuidResult, EntryInstruction, Msr, SupervisorSsp, VmcsAccess, VmxInstructions,
-    WorldSwitch,
+    CetSupervisorXstate, Cpuid, CpuidResult, EntryInstruction, Msr, SupervisorSsp, VmcsAccess,
+    VmxInstructions, WorldSwitch,
 };
 use crate::error::VmxError;
 use crate::exit_reason::ExitReason;
@@ -336,6 +336,9 @@ impl fmt::Display for LoadError {
 impl core::error::Error for LoadError {}
 
 /// A virtual-machine control structure: one vCPU's.
+///
+/// Clear it ([`VmxOperation::clear`]) before you drop it: an active one that is
+/// dropped stays with its CPU, which then cannot leave VMX operation.
 #[derive(Debug)]
 pub struct Vmcs<'m> {
     region: VmcsRegion<'m>,
@@ -396,7 +399,9 @@ impl<C: WorldSwitch + VmcsAccess> CurrentVmcs<'_, C> {
     ///
     /// # Safety
     ///
-    /// The contract of [`WorldSwitch::enter`], for the fields as they are now.
+    /// 1. The contract of [`WorldSwitch::enter`], for the fields as they are now.
+    /// 2. This VMCS is still the current one: nobody executed VMPTRLD or VMCLEAR
+    ///    behind its back, as code that has [`cpu`](Self::cpu) can.
     pub unsafe fn enter(&mut self, registers: &mut GuestRegisters) -> Result<ExitReason, VmxError> {
         let instruction =
             if *self.launched { EntryInstruction::Resume } else { EntryInstruction::Launch };

@@ -90,6 +90,23 @@ pub(crate) struct GuestResult {
 }
 
 impl GuestResult {
+    /// Adds another guest's counts; of the bytes per vCPU the larger number stays.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.switches += other.switches;
+        self.exits += other.exits;
+        self.rdmsr += other.rdmsr;
+        self.wrmsr += other.wrmsr;
+        self.wrmsr_xss += other.wrmsr_xss;
+        self.xsaves += other.xsaves;
+        self.xrstors += other.xrstors;
+        self.canary_rdmsr += other.canary_rdmsr;
+        self.canary_wrmsr += other.canary_wrmsr;
+        self.bytes_per_vcpu = self.bytes_per_vcpu.max(other.bytes_per_vcpu);
+    }
+
     /// Whether every check was made and passed.
     pub(crate) fn all_passed(&self) -> bool {
         self.failed == 0 && self.skipped == 0

@@ -32,32 +32,53 @@ struct JsonLine<'a> {
     bytes_per_vcpu: u64,
 }
 
-/// The results of one boot, one JSON object a line.
-pub(crate) fn json(outcome: &Outcome, on: &str, model: &str) -> Result<String> {
+/// One JSON object a line: each guest under each policy, then the total of them all.
+pub(crate) fn json<'a>(
+    outcomes: impl IntoIterator<Item = &'a Outcome>,
+    policy: &str,
+    on: &str,
+    model: &str,
+) -> Result<String> {
     let mut text = String::new();
-    for result in in_order(outcome) {
-        let line = JsonLine {
-            policy: &result.policy,
-            on,
-            model,
-            guest: &result.guest,
-            passed: result.passed,
-            failed: result.failed,
-            skipped: result.skipped,
-            switches: result.switches,
-            exits: result.exits,
-            rdmsr: result.rdmsr,
-            wrmsr: result.wrmsr,
-            wrmsr_xss: result.wrmsr_xss,
-            xsaves: result.xsaves,
-            xrstors: result.xrstors,
-            canary_accesses: result.canary_rdmsr + result.canary_wrmsr,
-            bytes_per_vcpu: result.bytes_per_vcpu,
-        };
-        text.push_str(&serde_json::to_string(&line).context("cannot write JSON")?);
+    let mut total = GuestResult {
+        policy: policy.to_owned(),
+        guest: ALL_GUESTS.to_owned(),
+        ..GuestResult::default()
+    };
+    let mut add = |result: &GuestResult| -> Result<()> {
+        text.push_str(&serde_json::to_string(&json_line(result, on, model))?);
         text.push('\n');
+        Ok(())
+    };
+    for outcome in outcomes {
+        for result in in_order(outcome).filter(|result| result.guest != ALL_GUESTS) {
+            add(result).context("cannot write JSON")?;
+            total.merge(result);
+        }
     }
+    add(&total).context("cannot write JSON")?;
     Ok(text)
+}
+
+fn json_line<'a>(result: &'a GuestResult, on: &'a str, model: &'a str) -> JsonLine<'a> {
+    JsonLine {
+        policy: &result.policy,
+        on,
+        model,
+        guest: &result.guest,
+        passed: result.passed,
+        failed: result.failed,
+        skipped: result.skipped,
+        switches: result.switches,
+        exits: result.exits,
+        rdmsr: result.rdmsr,
+        wrmsr: result.wrmsr,
+        wrmsr_xss: result.wrmsr_xss,
+        xsaves: result.xsaves,
+        xrstors: result.xrstors,
+        canary_accesses: result.canary_rdmsr + result.canary_wrmsr,
+        bytes_per_vcpu: result.bytes_per_vcpu,
+    }
 }
 
 /// A row for each guest and the total of each policy.
@@ -256,8 +277,12 @@ mod tests {
 
     #[test]
     fn json_is_one_object_a_line_with_the_promised_keys() {
-        let text = json(&outcome(), "bochs", "sapphire_rapids").expect("JSON");
-        assert_eq!(text.lines().count(), 4);
+        let outcome = outcome();
+        let text = json([&outcome, &outcome], "all", "bochs", "sapphire_rapids").expect("JSON");
+        assert_eq!(text.lines().count(), 7, "three guests twice, and one total");
+        let total = text.lines().last().expect("a total");
+        assert!(total.starts_with(r#"{"policy":"all""#), "{total}");
+        assert!(total.contains(r#""guest":"all","passed":74070,"#), "{total}");
         assert_eq!(
             text.lines().next(),
             Some(

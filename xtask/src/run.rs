@@ -58,6 +58,15 @@ enum PolicyChoice {
 }
 
 impl PolicyChoice {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Eager => Policy::Eager.name(),
+            Self::Lazy => Policy::Lazy.name(),
+            Self::Xsave => Policy::Xsave.name(),
+            Self::All => "all",
+        }
+    }
+
     fn policies(self) -> &'static [Policy] {
         match self {
             Self::Eager => &[Policy::Eager],
@@ -255,11 +264,11 @@ fn print(options: &Options, runs: &[PolicyRun]) -> Result<()> {
     let counted: Vec<&PolicyRun> =
         runs.iter().filter(|run| verdict::results(&run.outcome).next().is_some()).collect();
     match options.format {
+        Format::Json if counted.is_empty() => {}
         Format::Json => {
-            for run in &counted {
-                let text = report::json(&run.outcome, options.on.name(), &options.model)?;
-                print!("{text}");
-            }
+            let outcomes = counted.iter().map(|run| &run.outcome);
+            let policy = options.policy.name();
+            print!("{}", report::json(outcomes, policy, options.on.name(), &options.model)?);
         }
         Format::Table if counted.is_empty() => {}
         Format::Table => {

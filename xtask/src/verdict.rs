@@ -104,16 +104,20 @@ fn hung(outcome: &Outcome) -> String {
     text
 }
 
-/// A failure with everything that the image and Bochs said about it.
+/// A failure with everything that the image and Bochs said about it. The last
+/// lines of output are only worth a look where the image did not explain itself.
 fn failed(outcome: &Outcome, reason: &str) -> Verdict {
     let mut text = reason.to_owned();
+    let mut explained = false;
     let mut add = |label: &str, line: &str| {
         let _ = write!(text, "\n  {label}: {line}");
     };
     for message in &outcome.messages {
         match message {
-            Message::Fatal(line) => add("fatal", line),
-            Message::Error(line) => add("error", line),
+            Message::Fatal(line) | Message::Error(line) => {
+                explained = true;
+                add("image", line);
+            }
             Message::Note(line) => add("note", line),
             _ => {}
         }
@@ -125,7 +129,7 @@ fn failed(outcome: &Outcome, reason: &str) -> Verdict {
         add("Bochs", line);
     }
     for line in &outcome.last_lines {
-        if !line.is_empty() {
+        if !line.is_empty() && !explained {
             add("last output", line);
         }
     }

@@ -53,14 +53,18 @@ pub(crate) fn run(parameters: &Parameters) -> ExitKind {
 }
 
 fn run_policy<P: Policy>(parameters: &Parameters, host_xss: u64) -> ExitKind {
-    match scenarios::<P>(parameters, host_xss) {
+    let mut observer = Console { policy: P::NAME, scenario: 1, dump: None };
+    match scenarios::<P>(parameters, host_xss, &mut observer) {
         Ok(reports) => tell::<P>(&reports),
         Err(Stop::Run(error)) if error.is_refusal() => {
             say(format_args!("refused {error}"));
             ExitKind::Failed
         }
         Err(error) => {
-            say_lines("error", format_args!("{error}"));
+            say(format_args!("error {error}"));
+            if let Some(dump) = observer.dump {
+                say_lines("error", format_args!("{dump}"));
+            }
             ExitKind::Failed
         }
     }
@@ -94,7 +98,11 @@ impl fmt::Display for Stop {
 }
 
 /// All scenarios; the reports of each guest are added up.
-fn scenarios<P: Policy>(parameters: &Parameters, host_xss: u64) -> Result<[GuestReport; 3], Stop> {
+fn scenarios<P: Policy>(
+    parameters: &Parameters,
+    host_xss: u64,
+    observer: &mut Console,
+) -> Result<[GuestReport; 3], Stop> {
     // SAFETY: ring 0 of the only CPU, whose exceptions all have handlers. Nothing
     // ever runs in ring 3, and SETSSBSY is executed before the hypervisor loads a
     // guest's values and after it has put them.
@@ -115,22 +123,15 @@ fn scenarios<P: Policy>(parameters: &Parameters, host_xss: u64) -> Result<[Guest
     };
     let scenario =
         |mode, on_shadow_stack| Scenario { mode, on_shadow_stack, host_xss, rounds, roles, fault };
-    let mut observer = Console { policy: P::NAME, scenario: 1 };
-
     let first = scenario(HostMode::UsesShadowStacks, false);
-    let mut reports = scenario::run::<P, _>(&mut cpu, &pool, &first, &mut observer)?;
+    let mut reports = scenario::run::<P, _>(&mut cpu, &pool, &first, observer)?;
     observer.scenario = 2;
     let second = scenario(HostMode::DoesNot, false);
-    merge(&mut reports, &scenario::run::<P, _>(&mut cpu, &pool, &second, &mut observer)?);
+    merge(&mut reports, &scenario::run::<P, _>(&mut cpu, &pool, &second, observer)?);
     observer.scenario = 3;
     let third = scenario(HostMode::UsesShadowStacks, true);
-    let mut call = OnShadowStack {
-        cpu: &mut cpu,
-        pool: &pool,
-        scenario: &third,
-        observer: &mut observer,
-        result: None,
-    };
+    let mut call =
+        OnShadowStack { cpu: &mut cpu, pool: &pool, scenario: &third, observer, result: None };
     // SAFETY: (1) IA32_S_CET is 0 and everything is ring 0. (2) Nothing else uses
     // the page. (3) The function takes this pointer, which lives until it returns,
     // and the hypervisor comes back from every VM exit with the host's CET state.
@@ -171,12 +172,14 @@ fn merge(sum: &mut [GuestReport; 3], more: &[GuestReport; 3]) {
 struct Console {
     policy: &'static str,
     scenario: u32,
+    /// The state of the guest that ended the run.
+    dump: Option<GuestDump>,
 }
 
 impl Observer for Console {
     fn progress(&mut self, done: u64, planned: u64) {
         if done.is_multiple_of(PROGRESS_STEP) || done == planned {
-            let Self { policy, scenario } = self;
+            let Self { policy, scenario, .. } = self;
             say(format_args!(
                 "progress policy={policy} scenario={scenario} done={done} of={planned}"
             ));
@@ -184,7 +187,7 @@ impl Observer for Console {
     }
 
     fn guest_stopped(&mut self, dump: &GuestDump) {
-        say_lines("error", format_args!("{dump}"));
+        self.dump = Some(*dump);
     }
 }
 

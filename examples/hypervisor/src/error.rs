@@ -110,7 +110,7 @@ impl fmt::Display for RunError {
                  error code and RIP or RIP and CS: {top:#x} {next:#x}"
             ),
             Self::GuestHangs(role) => {
-                write!(f, "guest {role} hangs: the VMX-preemption timer stopped it")
+                write!(f, "guest {role} does not exit: the VMX-preemption timer stopped it")
             }
             Self::UnexpectedExit(role, reason) => {
                 write!(f, "guest {role} exited with no answer for it: {reason}")

@@ -149,7 +149,8 @@ fn run_slice<P: Policy, C: Backend>(
     cet.load(&mut current);
     loop {
         xss.load(&mut current, cet.xss());
-        // SAFETY: the contract of the world switch holds. (1) `fill_vmcs` took the
+        // SAFETY: nobody loads another VMCS meanwhile, and the contract of the world
+        // switch holds. (1) `fill_vmcs` took the
         // host state from this CPU, whose registers of that kind nobody has changed
         // since. (2) The guest's page tables map its own pages only, the bitmap is
         // a page of the pool, I/O exits without bitmaps, and no list or other

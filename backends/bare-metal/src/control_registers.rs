@@ -1,0 +1,46 @@
+//! CR0, CR3 and CR4, with every bit as the CPU has it.
+//!
+//! Not by the `x86` crate: its CR4 drops the bits that it does not know, and
+//! writing the rest back would clear CR4.CET.
+
+use core::arch::asm;
+
+use vmx_core::cpu::ControlRegisters;
+
+use crate::BareMetal;
+
+impl ControlRegisters for BareMetal {
+    fn read_cr0(&mut self) -> u64 {
+        let value;
+        // SAFETY: ring 0 by the contract of `BareMetal::new`; reading changes nothing.
+        unsafe { asm!("mov {}, cr0", out(reg) value, options(nomem, nostack, preserves_flags)) };
+        value
+    }
+
+    fn read_cr3(&mut self) -> u64 {
+        let value;
+        // SAFETY: as for CR0.
+        unsafe { asm!("mov {}, cr3", out(reg) value, options(nomem, nostack, preserves_flags)) };
+        value
+    }
+
+    fn read_cr4(&mut self) -> u64 {
+        let value;
+        // SAFETY: as for CR0.
+        unsafe { asm!("mov {}, cr4", out(reg) value, options(nomem, nostack, preserves_flags)) };
+        value
+    }
+
+    // The writes are not `nomem`: what memory means may depend on the register.
+    // MOV to a control register leaves the arithmetic flags undefined.
+
+    unsafe fn write_cr0(&mut self, value: u64) {
+        // SAFETY: ring 0; the caller answers for the value.
+        unsafe { asm!("mov cr0, {}", in(reg) value, options(nostack)) };
+    }
+
+    unsafe fn write_cr4(&mut self, value: u64) {
+        // SAFETY: ring 0; the caller answers for the value.
+        unsafe { asm!("mov cr4, {}", in(reg) value, options(nostack)) };
+    }
+}

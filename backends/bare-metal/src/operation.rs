@@ -1,0 +1,154 @@
+//! Entering and leaving VMX operation on one CPU.
+//!
+//! Entering looks at everything first and decides ([`Observed::plan`], a function
+//! of plain values), and only then changes anything.
+//! Source: SDM, "Enabling and Entering VMX Operation", "Restrictions on VMX
+//! Operation".
+
+use vmx_core::capability::{FixedBits, VmxBasic};
+use vmx_core::cpu::{ControlRegisters, Cpuid, InveptScope, InvvpidScope, Msr, VmxInstructions};
+use vmx_core::lifecycle::{EnterError, VmcsRegion, VmxonRegion};
+use vmx_core::msr::NamedMsr;
+use vmx_core::{MsrIndex, VmxError};
+
+use crate::BareMetal;
+use crate::instructions;
+
+/// CPUID.1:ECX, VMX.
+const CPUID_VMX: u32 = 1 << 5;
+/// CR4.VMXE.
+const CR4_VMXE: u64 = 1 << 13;
+/// IA32_FEATURE_CONTROL: locked until reset.
+const LOCK: u64 = 1 << 0;
+/// IA32_FEATURE_CONTROL: VMXON is allowed outside SMX operation.
+const VMXON_OUTSIDE_SMX: u64 = 1 << 2;
+
+impl VmxInstructions for BareMetal {
+    /// The preconditions are checked in the order of [`EnterError`]'s cases: CPUID,
+    /// IA32_FEATURE_CONTROL, CR4.VMXE, CR0, CR4, revision. An unlocked
+    /// IA32_FEATURE_CONTROL is locked with VMXON enabled just before VMXON, and
+    /// stays so until reset even if VMXON fails.
+    fn enter_vmx_operation(&mut self, region: &VmxonRegion<'_>) -> Result<(), EnterError> {
+        let observed = observe(self)?;
+        let plan = observed.plan(region.revision())?;
+        if let Some(value) = plan.feature_control {
+            // SAFETY: the MSR exists with VMX and is not locked; the value adds the
+            // lock and VMXON outside SMX, which change nothing for running code.
+            unsafe { self.write_msr(MsrIndex::IA32_FEATURE_CONTROL, value) };
+        }
+        // SAFETY: the running value and VMXE, which a CPU with VMX accepts.
+        unsafe { self.write_cr4(plan.cr4) };
+        // SAFETY: ring 0; `plan` has checked what VMXON checks; the region owns a
+        // page that was given to VMX with its physical address.
+        let result = unsafe { instructions::vmxon(region.address()) };
+        result.map_err(|error| {
+            // SAFETY: the value from before; VMX operation was not entered, so VMXE
+            // may be cleared.
+            unsafe { self.write_cr4(observed.cr4) };
+            EnterError::Vmxon(error)
+        })
+    }
+
+    fn leave_vmx_operation(&mut self) -> Result<(), VmxError> {
+        // SAFETY: ring 0. VMCSs that are still active lose data, which the trait
+        // tells the caller; memory safety does not depend on it.
+        unsafe { instructions::vmxoff()? };
+        let cr4 = self.read_cr4() & !CR4_VMXE;
+        // SAFETY: the running value without VMXE, which is free outside VMX operation.
+        unsafe { self.write_cr4(cr4) };
+        Ok(())
+    }
+
+    fn vmclear(&mut self, region: &VmcsRegion<'_>) -> Result<(), VmxError> {
+        // SAFETY: ring 0; the region owns a page that was given to VMX.
+        unsafe { instructions::vmclear(region.address()) }
+    }
+
+    fn vmptrld(&mut self, region: &VmcsRegion<'_>) -> Result<(), VmxError> {
+        // SAFETY: ring 0; the region owns a page that was given to VMX.
+        unsafe { instructions::vmptrld(region.address()) }
+    }
+
+    fn invept(&mut self, scope: InveptScope) -> Result<(), VmxError> {
+        // SAFETY: ring 0; dropping cached translations is always allowed.
+        unsafe { instructions::invept(scope) }
+    }
+
+    fn invvpid(&mut self, scope: InvvpidScope) -> Result<(), VmxError> {
+        // SAFETY: ring 0; dropping cached translations is always allowed.
+        unsafe { instructions::invvpid(scope) }
+    }
+}
+
+/// What entering VMX operation depends on, on a CPU that has VMX.
+#[derive(Clone, Copy, Debug)]
+struct Observed {
+    feature_control: u64,
+    cr0: u64,
+    cr4: u64,
+    cr0_fixed: FixedBits,
+    cr4_fixed: FixedBits,
+    revision: u32,
+}
+
+/// What entering VMX operation changes before VMXON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Plan {
+    /// The value to lock IA32_FEATURE_CONTROL with, if it is not locked.
+    feature_control: Option<u64>,
+    /// CR4 with VMXE.
+    cr4: u64,
+}
+
+/// Reads it all; no VMX MSR on a CPU without VMX, where that raises #GP(0).
+fn observe<C: Cpuid + Msr + ControlRegisters>(cpu: &mut C) -> Result<Observed, EnterError> {
+    if cpu.cpuid(1, 0).ecx & CPUID_VMX == 0 {
+        return Err(EnterError::NoVmx);
+    }
+    Ok(Observed {
+        feature_control: cpu.read_named(NamedMsr::FeatureControl),
+        cr0: cpu.read_cr0(),
+        cr4: cpu.read_cr4(),
+        cr0_fixed: FixedBits {
+            must_be_one: cpu.read_named(NamedMsr::VmxCr0Fixed0),
+            may_be_one: cpu.read_named(NamedMsr::VmxCr0Fixed1),
+        },
+        cr4_fixed: FixedBits {
+            must_be_one: cpu.read_named(NamedMsr::VmxCr4Fixed0),
+            may_be_one: cpu.read_named(NamedMsr::VmxCr4Fixed1),
+        },
+        revision: VmxBasic(cpu.read_named(NamedMsr::VmxBasic)).revision(),
+    })
+}
+
+impl Observed {
+    /// Checks every precondition for a region with this revision identifier.
+    const fn plan(&self, region: u32) -> Result<Plan, EnterError> {
+        let feature_control = self.feature_control;
+        let is_locked = feature_control & LOCK != 0;
+        if is_locked && feature_control & VMXON_OUTSIDE_SMX == 0 {
+            return Err(EnterError::LockedByFirmware { feature_control });
+        }
+        if self.cr4 & CR4_VMXE != 0 {
+            return Err(EnterError::VmxeAlreadySet);
+        }
+        let (missing, excess) = (self.cr0_fixed.missing(self.cr0), self.cr0_fixed.excess(self.cr0));
+        if missing | excess != 0 {
+            return Err(EnterError::Cr0 { missing, excess });
+        }
+        let cr4 = self.cr4 | CR4_VMXE;
+        let (missing, excess) = (self.cr4_fixed.missing(cr4), self.cr4_fixed.excess(cr4));
+        if missing | excess != 0 {
+            return Err(EnterError::Cr4 { missing, excess });
+        }
+        if region != self.revision {
+            return Err(EnterError::Revision { region, cpu: self.revision });
+        }
+        let feature_control =
+            if is_locked { None } else { Some(feature_control | LOCK | VMXON_OUTSIDE_SMX) };
+        Ok(Plan { feature_control, cr4 })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! IA32_PL0_SSP to IA32_PL2_SSP, one by one and as XSAVE component 12.
+
+use core::arch::asm;
+
+use vmx_core::cpu::{CetSupervisorXstate, SupervisorSsp};
+use vmx_core::xsave_area::CET_S;
+use vmx_core::{CetSupervisorArea, Ssp, SspRegister};
+use x86::msr::{rdmsr, wrmsr};
+
+use crate::BareMetal;
+
+/// The requested-feature bitmap in EDX:EAX: component 12 alone.
+const REQUESTED: (u32, u32) = ((CET_S >> 32) as u32, CET_S as u32);
+
+impl SupervisorSsp for BareMetal {
+    #[inline]
+    fn read_ssp(&mut self, register: SspRegister) -> Ssp {
+        // SAFETY: ring 0 by the contract of `BareMetal::new`; reading one of the
+        // three affects nothing, a #GP(0) reaches the host's handler.
+        Ssp::from_register(unsafe { rdmsr(register.msr().0) })
+    }
+
+    #[inline]
+    fn write_ssp(&mut self, register: SspRegister, value: Ssp) {
+        // SAFETY: ring 0. By the contract of `BareMetal::new` the host does not
+        // use the register while a foreign value is in it; a #GP(0) for a value
+        // too wide for this CPU reaches the host's handler.
+        unsafe { wrmsr(register.msr().0, value.get()) }
+    }
+}
+
+impl CetSupervisorXstate for BareMetal {
+    #[inline]
+    fn xsaves_cet_s(&mut self, area: &mut CetSupervisorArea) {
+        // SAFETY: ring 0. The area is exclusive, aligned to 64 bytes, and as long
+        // as its compacted header says; XSAVES of component 12 writes XSTATE_BV,
+        // XCOMP_BV and the component, all within it. No `nomem`: it does write.
+        unsafe {
+            asm!(
+                "xsaves64 [{area}]",
+                area = in(reg) core::ptr::from_mut(area),
+                in("eax") REQUESTED.1,
+                in("edx") REQUESTED.0,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+
+    #[inline]
+    fn xrstors_cet_s(&mut self, area: &CetSupervisorArea) {
+        // SAFETY: ring 0. The type keeps the header valid and the values legal;
+        // XRSTORS of component 12 reads the area and writes the three registers
+        // only, which the host does not use meanwhile (`BareMetal::new`).
+        unsafe {
+            asm!(
+                "xrstors64 [{area}]",
+                area = in(reg) core::ptr::from_ref(area),
+                in("eax") REQUESTED.1,
+                in("edx") REQUESTED.0,
+                options(readonly, nostack, preserves_flags),
+            );
+        }
+    }
+}
