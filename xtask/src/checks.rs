@@ -20,6 +20,7 @@ pub(crate) struct BootCheck {
     /// The image's parameters.
     parameters: &'static str,
     end: End,
+    limit: Duration,
 }
 
 /// How a boot must end.
@@ -46,6 +47,30 @@ pub(crate) const ALL: &[BootCheck] = &[
     refusal("a CPU without 64-bit mode", "core_duo_t2400_yonah", "no 64-bit mode"),
     refusal("a CPU without VMX", "athlon64_clawhammer", "VMX"),
     refusal("a CPU with VMX, without CET", "corei7_skylake_x", "shadow stacks"),
+    demo(
+        "a broken policy is noticed by the guests",
+        "policy=eager fault=forget-register",
+        End::Fails("IA32_PL2_SSP survives a switch"),
+    ),
+    demo(
+        "a guest that hangs is stopped by the timer",
+        "policy=lazy fault=guest-hang",
+        End::Fails("VMX-preemption timer"),
+    ),
+    demo(
+        "a failed VM entry: host state",
+        "policy=lazy fault=host-state",
+        End::Fails("VM-instruction error 8"),
+    ),
+    demo(
+        "a failed VM entry: guest state",
+        "policy=lazy fault=guest-state",
+        End::Fails("invalid guest state"),
+    ),
+    BootCheck {
+        limit: Duration::from_secs(2),
+        ..demo("a hung host is killed at the limit", "demo=hang", End::Fails("time limit"))
+    },
     demo("a page fault of the image", "demo=page-fault", End::Fails("#PF page fault")),
     demo("a stack overflow of the image", "demo=stack-overflow", End::Fails("#DF double fault")),
     demo("a host on a shadow stack, twice", "demo=shadow-stack", End::Passes),
@@ -62,11 +87,11 @@ const fn policy(name: &'static str, parameters: &'static str, policy: Policy) ->
 }
 
 const fn refusal(name: &'static str, model: &'static str, missing: &'static str) -> BootCheck {
-    BootCheck { name, model, parameters: "policy=eager", end: End::Refused(missing) }
+    BootCheck { name, model, parameters: "policy=eager", end: End::Refused(missing), limit: LIMIT }
 }
 
 const fn demo(name: &'static str, parameters: &'static str, end: End) -> BootCheck {
-    BootCheck { name, model: DEFAULT_MODEL, parameters, end }
+    BootCheck { name, model: DEFAULT_MODEL, parameters, end, limit: LIMIT }
 }
 
 impl BootCheck {
@@ -87,7 +112,7 @@ impl BootCheck {
             self.model,
             self.parameters.to_owned(),
             log.clone(),
-            LIMIT,
+            self.limit,
             |_| {},
         )?;
         match (self.end, verdict::of_end(&outcome)) {

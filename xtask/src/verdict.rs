@@ -119,6 +119,7 @@ fn failed(outcome: &Outcome, reason: &str) -> Verdict {
                 add("image", line);
             }
             Message::Note(line) => add("note", line),
+            Message::End { .. } => explained = true,
             _ => {}
         }
     }

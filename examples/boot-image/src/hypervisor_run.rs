@@ -22,6 +22,7 @@ use vmx_core::xsave_area::CET_S;
 use vmx_core::{Page, PhysicalAddress};
 use vmx_mock::Counting;
 
+use crate::broken_policy::ForgetsPl2;
 use crate::console::{say, say_lines};
 use crate::exit::ExitKind;
 use crate::parameters::Parameters;
@@ -52,7 +53,15 @@ pub(crate) fn run(parameters: &Parameters) -> ExitKind {
     }
 }
 
+/// Runs `P`, or a broken variant of it if the parameters say so.
 fn run_policy<P: Policy>(parameters: &Parameters, host_xss: u64) -> ExitKind {
+    match parameters.get("fault") {
+        Some("forget-register") => run_and_tell::<ForgetsPl2<P>>(parameters, host_xss),
+        _ => run_and_tell::<P>(parameters, host_xss),
+    }
+}
+
+fn run_and_tell<P: Policy>(parameters: &Parameters, host_xss: u64) -> ExitKind {
     let mut observer = Console { policy: P::NAME, scenario: 1, dump: None };
     match scenarios::<P>(parameters, host_xss, &mut observer) {
         Ok(reports) => tell::<P>(&reports),

@@ -6,6 +6,10 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+mod broken_policy;
+#[cfg(target_os = "none")]
+mod compare;
+#[cfg(target_os = "none")]
 mod console;
 #[cfg(target_os = "none")]
 mod control;
@@ -33,9 +37,12 @@ mod start;
 /// The image's work: what happens once the processor is in a sane state.
 #[cfg(target_os = "none")]
 fn image_main(parameters: &parameters::Parameters) -> exit::ExitKind {
-    match parameters.get("demo") {
-        Some(name) => demo::run(name),
-        None => hypervisor_run::run(parameters),
+    if parameters.get("compare").is_some() {
+        compare::run()
+    } else if let Some(name) = parameters.get("demo") {
+        demo::run(name)
+    } else {
+        hypervisor_run::run(parameters)
     }
 }
 

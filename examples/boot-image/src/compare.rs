@@ -1,0 +1,195 @@
+//! The rules of `cet-policy` compared with what this CPU does.
+//!
+//! For each CET MSR and a list of values at the edges of the rules, the CPU either
+//! takes the value or raises #GP(0); [`check_msr_value`] says which it should be.
+//! Differences are printed, not judged: the emulator departs from the manual in
+//! known ways, and whoever reads the output has the list.
+
+use core::arch::global_asm;
+
+use cet_policy::{CpuCet, GuestCet, check_msr_value};
+use hypervisor::error::RunError;
+use hypervisor::machine::Machine;
+use vmx_bare_metal::BareMetal;
+use vmx_core::MsrIndex;
+use vmx_core::xsave_area::CET_S;
+
+use crate::console::say;
+use crate::exit::ExitKind;
+
+const MSRS: [MsrIndex; 7] = [
+    MsrIndex::IA32_U_CET,
+    MsrIndex::IA32_S_CET,
+    MsrIndex::IA32_PL0_SSP,
+    MsrIndex::IA32_PL1_SSP,
+    MsrIndex::IA32_PL2_SSP,
+    MsrIndex::IA32_PL3_SSP,
+    MsrIndex::IA32_INTERRUPT_SSP_TABLE_ADDR,
+];
+
+/// Addresses on both sides of every border of canonicality.
+const ADDRESSES: [u64; 14] = [
+    0x0000_7FFF_FFFF_F000,
+    0x0000_8000_0000_0000,
+    0x00FF_FFFF_FFFF_F000,
+    0x0100_0000_0000_0000,
+    0x4000_0000_0000_0000,
+    0x7FFF_FFFF_FFFF_F000,
+    0x8000_0000_0000_0000,
+    0xFEFF_FFFF_FFFF_F000,
+    0xFF00_0000_0000_0000,
+    0xFFFF_7FFF_FFFF_F000,
+    0xFFFF_8000_0000_0000,
+    0xFFFF_FFFF_FFFF_F000,
+    0xFFFF_8000_0000_0008,
+    0x0000_7FFF_FFFF_F004,
+];
+
+/// Zero, each bit alone, each pair of the low twelve bits, and [`ADDRESSES`].
+fn values() -> impl Iterator<Item = u64> {
+    let single = (0..64).map(|bit| 1 << bit);
+    let pairs = (0..12).flat_map(|high| (0..high).map(move |low| 1 << high | 1 << low));
+    [0].into_iter().chain(single).chain(pairs).chain(ADDRESSES)
+}
+
+/// Compares and prints every difference, then their number.
+pub(crate) fn run() -> ExitKind {
+    // SAFETY: ring 0 of the only CPU, whose exceptions have handlers; nothing uses
+    // shadow stacks while this runs, since CR4.CET is still 0.
+    let mut cpu = unsafe { BareMetal::new() };
+    let features = match Machine::detect(&mut cpu) {
+        Ok(machine) => machine.cet,
+        Err(error) => {
+            refuse(&error);
+            return ExitKind::Failed;
+        }
+    };
+    let mut counts = Counts::default();
+    compare_wrmsr(&features, &mut counts);
+    compare_xrstors(&features, &mut counts);
+    say(format_args!("compared rules={} different={}", counts.compared, counts.different));
+    say(format_args!("end passed={} failed=0", counts.compared));
+    ExitKind::Passed
+}
+
+fn refuse(error: &RunError) {
+    let kind = if error.is_refusal() { "refused" } else { "error" };
+    say(format_args!("{kind} {error}"));
+}
+
+#[derive(Default)]
+struct Counts {
+    compared: u64,
+    different: u64,
+}
+
+impl Counts {
+    fn note(&mut self, instruction: &str, msr: MsrIndex, value: u64, should: bool, did: bool) {
+        self.compared += 1;
+        if should != did {
+            self.different += 1;
+            let fault = |faults| if faults { "gp" } else { "ok" };
+            let (manual, cpu) = (fault(should), fault(did));
+            say(format_args!(
+                "difference instruction={instruction} msr={} value={value} manual={manual} cpu={cpu}",
+                msr.0
+            ));
+        }
+    }
+}
+
+fn compare_wrmsr(features: &CpuCet, counts: &mut Counts) {
+    let guest = all_features(features);
+    for msr in MSRS {
+        for value in values() {
+            let legal = check_msr_value(msr, value, &guest, features.linear_address_width);
+            // SAFETY: a CET MSR, which exists or faults; CR4.CET is 0, so no value
+            // of it has an effect, and the fault is caught.
+            let faults = unsafe { probe_wrmsr(msr.0, value) } != 0;
+            counts.note("wrmsr", msr, value, legal != Some(Ok(())), faults);
+        }
+        // SAFETY: as above; 0 is what the registers held.
+        unsafe { probe_wrmsr(msr.0, 0) };
+    }
+}
+
+/// The same values by XRSTORS of component 12, in the place of IA32_PL1_SSP.
+fn compare_xrstors(features: &CpuCet, counts: &mut Counts) {
+    if features.supported_xss & CET_S == 0 {
+        return;
+    }
+    let guest = all_features(features);
+    let mut area = RawArea([0; 80]);
+    area.0[64] = CET_S;
+    area.0[65] = 1 << 63 | CET_S;
+    // SAFETY: IA32_XSS exists and has bit 12; it only allows component 12 below.
+    unsafe { probe_wrmsr(MsrIndex::IA32_XSS.0, CET_S) };
+    for value in values() {
+        area.0[73] = value;
+        let msr = MsrIndex::IA32_PL1_SSP;
+        let legal = check_msr_value(msr, value, &guest, features.linear_address_width);
+        // SAFETY: the area is aligned and has a valid header; the registers that it
+        // restores are not in use, and the fault is caught.
+        let faults = unsafe { probe_xrstors(&raw const area, CET_S) } != 0;
+        counts.note("xrstors", msr, value, legal != Some(Ok(())), faults);
+    }
+    area.0[73] = 0;
+    // SAFETY: as above, with zeros; then IA32_XSS gets its reset value.
+    unsafe { probe_xrstors(&raw const area, CET_S) };
+    // SAFETY: as above.
+    unsafe { probe_wrmsr(MsrIndex::IA32_XSS.0, 0) };
+}
+
+/// A guest that is offered all that the CPU has obeys the CPU's own rules.
+fn all_features(features: &CpuCet) -> GuestCet {
+    GuestCet {
+        shadow_stacks: features.shadow_stacks,
+        indirect_branch_tracking: features.indirect_branch_tracking,
+        xss: 0,
+    }
+}
+
+/// An XSAVE area whose contents nobody checked.
+#[repr(C, align(64))]
+struct RawArea([u64; 80]);
+
+// Each returns 1 if its instruction raised #GP. The exception handler knows the
+// two addresses and continues at `probe_faulted`.
+global_asm!(
+    r#"
+    .section .text.compare, "ax"
+    .global probe_wrmsr
+    .global probe_wrmsr_instruction
+    .global probe_xrstors
+    .global probe_xrstors_instruction
+    .global probe_faulted
+probe_wrmsr:
+    mov ecx, edi
+    mov eax, esi
+    mov rdx, rsi
+    shr rdx, 32
+probe_wrmsr_instruction:
+    wrmsr
+    xor eax, eax
+    ret
+probe_xrstors:
+    mov eax, esi
+    mov rdx, rsi
+    shr rdx, 32
+probe_xrstors_instruction:
+    xrstors64 [rdi]
+    xor eax, eax
+    ret
+probe_faulted:
+    mov eax, 1
+    ret
+    .text
+    "#
+);
+
+unsafe extern "sysv64" {
+    /// WRMSR; 1 if it raised #GP.
+    fn probe_wrmsr(msr: u32, value: u64) -> u32;
+    /// XRSTORS; 1 if it raised #GP.
+    fn probe_xrstors(area: *const RawArea, components: u64) -> u32;
+}
