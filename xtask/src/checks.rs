@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
+use crate::compare;
 use crate::run::{Bench, DEFAULT_MODEL, LogReport, Policy};
 use crate::verdict::{self, Verdict};
 
@@ -32,6 +33,8 @@ enum End {
     CountsAgree,
     /// The image ends as passed.
     Passes,
+    /// Every difference is a known departure.
+    RulesAgree,
     /// Refused, with a text that contains this.
     Refused(&'static str),
     /// Failed, with a text that contains this.
@@ -43,6 +46,9 @@ pub(crate) const ALL: &[BootCheck] = &[
     policy("policy eager, counts compared with Bochs' log", "policy=eager", Policy::Eager),
     policy("policy lazy, counts compared with Bochs' log", "policy=lazy", Policy::Lazy),
     policy("policy xsave, counts compared with Bochs' log", "policy=xsave", Policy::Xsave),
+    compare("rules of the CET MSRs on sapphire_rapids", DEFAULT_MODEL),
+    compare("rules of the CET MSRs on tigerlake", "tigerlake"),
+    compare("rules of the CET MSRs on arrow_lake", "arrow_lake"),
     refusal("a CPU without CPUID", "i386", "no CPUID"),
     refusal("a CPU without 64-bit mode", "core_duo_t2400_yonah", "no 64-bit mode"),
     refusal("a CPU without VMX", "athlon64_clawhammer", "VMX"),
@@ -86,6 +92,10 @@ const fn policy(name: &'static str, parameters: &'static str, policy: Policy) ->
     demo(name, parameters, End::PolicyPasses(policy))
 }
 
+const fn compare(name: &'static str, model: &'static str) -> BootCheck {
+    BootCheck { model, ..demo(name, compare::PARAMETERS, End::RulesAgree) }
+}
+
 const fn refusal(name: &'static str, model: &'static str, missing: &'static str) -> BootCheck {
     BootCheck { name, model, parameters: "policy=eager", end: End::Refused(missing), limit: LIMIT }
 }
@@ -117,6 +127,10 @@ impl BootCheck {
         )?;
         match (self.end, verdict::of_end(&outcome)) {
             (End::PolicyPasses(policy), _) => match verdict::of_policy(&outcome, policy.name()) {
+                Verdict::Passed => {}
+                other => bail!(describe(&other)),
+            },
+            (End::RulesAgree, _) => match compare::of(&outcome, self.model).verdict {
                 Verdict::Passed => {}
                 other => bail!(describe(&other)),
             },

@@ -2,6 +2,7 @@
 
 mod bochs;
 mod checks;
+mod compare;
 mod log_count;
 mod obtain;
 mod progress;

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use vmx_core::MsrIndex;
+use vmx_tests::cet_msr_difference::{CetMsrDifference, Instruction};
 
 /// The guests of the example, in the order of the table.
 pub(crate) const GUESTS: [&str; 3] = ["wrmsr", "xrstors", "unused"];
@@ -36,6 +38,15 @@ pub(crate) enum Message {
         reason: String,
         /// How often it occurred.
         count: u64,
+    },
+    /// A value of a CET MSR that the manual and the CPU judge differently.
+    Difference(CetMsrDifference),
+    /// How many values were compared.
+    Compared {
+        /// All.
+        rules: u64,
+        /// Those that differ.
+        different: u64,
     },
     /// Something worth knowing.
     Note(String),
@@ -153,6 +164,21 @@ fn message(kind: &str, rest: &str) -> Result<Message> {
             reason: pairs.text("reason")?,
             count: pairs.number("count")?,
         },
+        "difference" => Message::Difference(CetMsrDifference {
+            instruction: match pairs.get("instruction")? {
+                "wrmsr" => Instruction::Wrmsr,
+                "xrstors" => Instruction::Xrstors,
+                other => anyhow::bail!("`{other}` is no instruction of a comparison"),
+            },
+            msr: MsrIndex(u32::try_from(pairs.number("msr")?).context("`msr=` is too large")?),
+            value: pairs.number("value")?,
+            manual_faults: pairs.fault("manual")?,
+            cpu_faults: pairs.fault("cpu")?,
+        }),
+        "compared" => Message::Compared {
+            rules: pairs.number("rules")?,
+            different: pairs.number("different")?,
+        },
         "end" => Message::End { passed: pairs.number("passed")?, failed: pairs.number("failed")? },
         "note" => Message::Note(rest.to_owned()),
         "refused" => Message::Refused(rest.to_owned()),
@@ -176,6 +202,15 @@ impl<'line> Pairs<'line> {
 
     fn text(&self, key: &str) -> Result<String> {
         self.get(key).map(str::to_owned)
+    }
+
+    /// `gp`: it faults; `ok`: it does not.
+    fn fault(&self, key: &str) -> Result<bool> {
+        match self.get(key)? {
+            "gp" => Ok(true),
+            "ok" => Ok(false),
+            other => anyhow::bail!("`{key}={other}` is neither gp nor ok"),
+        }
     }
 
     fn number(&self, key: &str) -> Result<u64> {

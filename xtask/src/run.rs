@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::bochs::{self, Boot, Outcome};
-use crate::log_count::{Comparison, HostCount};
+use crate::compare::{self, Comparison};
+use crate::log_count::{self, HostCount};
 use crate::progress::BootProgress;
 use crate::protocol::{ALL_GUESTS, Message};
 use crate::setup::Bochs;
@@ -174,7 +175,7 @@ pub(crate) struct LogReport {
     /// Its size in bytes.
     pub(crate) size: u64,
     /// Bochs' counts beside the image's.
-    pub(crate) rows: [Comparison; 4],
+    pub(crate) rows: [log_count::Comparison; 4],
 }
 
 impl LogReport {
@@ -211,6 +212,16 @@ pub(crate) fn command(options: &Options) -> Result<ExitCode> {
     }
     let rom = rom::build(&workspace)?;
     let bench = Bench { workspace, bochs, rom };
+    let rules = compare_rules(&bench, options)?;
+    match &rules.verdict {
+        Verdict::Passed => {}
+        Verdict::Refused(text) => {
+            // The policies would be refused for the same reason.
+            eprintln!("refused: {text}");
+            return Ok(ExitCode::FAILURE);
+        }
+        Verdict::Failed(text) => eprintln!("error: {text}"),
+    }
     let mut runs = Vec::new();
     for &policy in options.policy.policies() {
         let run = run_policy(&bench, options, policy)?;
@@ -222,7 +233,23 @@ pub(crate) fn command(options: &Options) -> Result<ExitCode> {
         }
     }
     print(options, &runs)?;
-    Ok(if complain(&runs) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    match options.format {
+        Format::Table => print!("\n{}", rules.text),
+        Format::Json => eprint!("{}", rules.text),
+    }
+    Ok(if complain(&runs) || rules.verdict != Verdict::Passed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// The boot before the policies: are the rules of the CET MSRs the CPU's?
+fn compare_rules(bench: &Bench, options: &Options) -> Result<Comparison> {
+    let limit = Duration::from_secs(options.time_limit);
+    let parameters = compare::PARAMETERS.to_owned();
+    let outcome = bench.boot("compare", &options.model, parameters, None, limit, |_| {})?;
+    Ok(compare::of(&outcome, &options.model))
 }
 
 fn run_policy(bench: &Bench, options: &Options, policy: Policy) -> Result<PolicyRun> {

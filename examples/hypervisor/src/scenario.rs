@@ -1,8 +1,9 @@
 //! The round robin: three vCPUs on one CPU, and the checks on the host's registers.
 
 use cet_policy::{HostCet, HostMode, Policy};
-use vmx_core::cpu::SupervisorSsp;
-use vmx_core::{Ssp, SspRegister, VmxOperation};
+use vmx_core::cpu::{SupervisorSsp, VmcsAccess};
+use vmx_core::ssp::CetControl;
+use vmx_core::{Ssp, SspRegister, VmxOperation, field};
 use vmx_mock::Counting;
 
 use crate::Backend;
@@ -130,6 +131,10 @@ pub fn run<P: Policy, C: Backend>(
 
     for vcpu in &mut vcpus {
         vcpu.report.add_guest_checks(&vcpu.memory, scenario.rounds);
+        let mut current = operation.load(&mut vcpu.vmcs)?;
+        let shadow_stack = current.read(field::HOST_S_CET)?.contains(CetControl::SH_STK_EN)
+            && current.read(field::HOST_SSP)? != 0;
+        vcpu.report.check(shadow_stack == scenario.on_shadow_stack);
         operation.clear(&mut vcpu.vmcs)?;
     }
     operation.leave().map_err(|refused| RunError::Leave(refused.error))?;
@@ -197,8 +202,6 @@ fn break_on_purpose<P: Policy, C: Backend>(
     vcpu: &mut Vcpu<'_, P>,
     operation: &mut VmxOperation<'_, C>,
 ) -> Result<(), RunError> {
-    use vmx_core::cpu::VmcsAccess;
-    use vmx_core::field;
     let mut current = operation.load(&mut vcpu.vmcs)?;
     match fault {
         None => {}
