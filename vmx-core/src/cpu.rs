@@ -21,8 +21,9 @@
 use crate::error::VmxError;
 use crate::field::{Encoding, Field, FieldValue, ReadWrite};
 use crate::guest_registers::GuestRegisters;
-use crate::lifecycle::{EnterError, VmcsRegion, VmxonRegion};
 use crate::msr::{MsrIndex, NamedMsr};
+use crate::operation_error::EnterError;
+use crate::region::{VmcsRegion, VmxonRegion};
 use crate::ssp::{Ssp, SspRegister};
 use crate::xsave_area::CetSupervisorArea;
 

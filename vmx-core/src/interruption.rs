@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::capability::VmxBasic;
+use crate::vmx_basic::VmxBasic;
 
 /// The vector of #GP, the general-protection exception.
 pub const GENERAL_PROTECTION: u8 = 13;
@@ -80,7 +80,7 @@ impl InterruptionInformation {
     /// that entry injects it without one.
     ///
     /// ```
-    /// use vmx_core::capability::VmxBasic;
+    /// use vmx_core::vmx_basic::VmxBasic;
     /// use vmx_core::interruption::{GENERAL_PROTECTION, InterruptionInformation};
     /// let gp = InterruptionInformation::hardware_exception(GENERAL_PROTECTION, VmxBasic(0));
     /// assert_eq!(gp.0, 0x8000_0B0D);

@@ -21,141 +21,22 @@
 //! # Ok(()) }
 //! ```
 
-use core::fmt;
-
 use crate::capability::Capabilities;
 use crate::cpu::{
     CetSupervisorXstate, Cpuid, CpuidResult, EntryInstruction, Msr, SupervisorSsp, VmcsAccess,
     VmxInstructions, WorldSwitch,
 };
+use crate::cpu_id::CpuId;
 use crate::error::VmxError;
 use crate::exit_reason::ExitReason;
 use crate::field::{self, Encoding};
 use crate::frame::{Frame, PhysicalAddress};
 use crate::guest_registers::GuestRegisters;
 use crate::msr::{MsrIndex, NamedMsr};
+use crate::operation_error::{EnterError, LeaveError, LoadError};
+use crate::region::{VmcsRegion, VmxonRegion};
 use crate::ssp::{Ssp, SspRegister};
 use crate::xsave_area::CetSupervisorArea;
-
-/// The caller's number for a logical processor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CpuId(pub u32);
-
-/// A frame that starts with the revision identifier and is a VMXON region.
-#[derive(Debug)]
-pub struct VmxonRegion<'m>(Frame<'m>);
-
-/// A frame that starts with the revision identifier and is a VMCS region.
-#[derive(Debug)]
-pub struct VmcsRegion<'m>(Frame<'m>);
-
-fn with_revision<'m>(frame: Frame<'m>, capabilities: &Capabilities) -> Frame<'m> {
-    frame.page().fill(0);
-    frame.page().write(0, capabilities.basic.revision().into());
-    frame
-}
-
-impl<'m> VmxonRegion<'m> {
-    /// Zeroes the frame and writes the revision identifier.
-    pub fn new(frame: Frame<'m>, capabilities: &Capabilities) -> Self {
-        Self(with_revision(frame, capabilities))
-    }
-
-    /// The operand of VMXON.
-    pub const fn address(&self) -> PhysicalAddress {
-        self.0.address()
-    }
-
-    /// The revision identifier in the region.
-    pub fn revision(&self) -> u32 {
-        self.0.page().read(0) as u32
-    }
-}
-
-impl<'m> VmcsRegion<'m> {
-    /// Zeroes the frame and writes the revision identifier.
-    pub fn new(frame: Frame<'m>, capabilities: &Capabilities) -> Self {
-        Self(with_revision(frame, capabilities))
-    }
-
-    /// The operand of VMCLEAR and VMPTRLD.
-    pub const fn address(&self) -> PhysicalAddress {
-        self.0.address()
-    }
-}
-
-/// Why a CPU does not enter VMX operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EnterError {
-    /// CPUID.1:ECX\[5\] is 0.
-    NoVmx,
-    /// Firmware locked IA32_FEATURE_CONTROL without VMXON outside SMX.
-    LockedByFirmware {
-        /// IA32_FEATURE_CONTROL.
-        feature_control: u64,
-    },
-    /// CR0 has bits that VMX operation does not allow.
-    Cr0 {
-        /// Bits that must be 1 and are 0.
-        missing: u64,
-        /// Bits that must be 0 and are 1.
-        excess: u64,
-    },
-    /// CR4, apart from VMXE, has bits that VMX operation does not allow.
-    Cr4 {
-        /// Bits that must be 1 and are 0.
-        missing: u64,
-        /// Bits that must be 0 and are 1.
-        excess: u64,
-    },
-    /// The region has another revision identifier than the CPU.
-    Revision {
-        /// In the region.
-        region: u32,
-        /// In IA32_VMX_BASIC.
-        cpu: u32,
-    },
-    /// CR4.VMXE is 1 already: somebody else uses VMX on this CPU.
-    VmxeAlreadySet,
-    /// VMXON failed although all preconditions hold.
-    Vmxon(VmxError),
-}
-
-impl fmt::Display for EnterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoVmx => f.write_str("this CPU has no VMX (CPUID.1:ECX[5] is 0)"),
-            Self::LockedByFirmware { feature_control } => write!(
-                f,
-                "firmware locked VMX off (IA32_FEATURE_CONTROL is {feature_control:#x}); \
-                 enable VT-x in the firmware's set-up"
-            ),
-            Self::Cr0 { missing, excess } => {
-                write!(f, "CR0: VMX operation needs {missing:#x} set and {excess:#x} clear")
-            }
-            Self::Cr4 { missing, excess } => {
-                write!(f, "CR4: VMX operation needs {missing:#x} set and {excess:#x} clear")
-            }
-            Self::Revision { region, cpu } => {
-                write!(f, "the VMXON region has revision {region:#x}, the CPU wants {cpu:#x}")
-            }
-            Self::VmxeAlreadySet => {
-                f.write_str("CR4.VMXE is set already: somebody else uses VMX on this CPU")
-            }
-            Self::Vmxon(error) => write!(f, "VMXON failed: {error}"),
-        }
-    }
-}
-
-impl core::error::Error for EnterError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Vmxon(error) => Some(error),
-            _ => None,
-        }
-    }
-}
 
 /// The CPU did not enter VMX operation; it and the frame come back.
 #[derive(Debug)]
@@ -193,10 +74,10 @@ impl<'m, C: VmxInstructions> VmxOperation<'m, C> {
         capabilities: &Capabilities,
         id: CpuId,
     ) -> Result<Self, EnterRefused<'m, C>> {
-        let region = VmxonRegion::new(frame, capabilities);
+        let region = VmxonRegion::new(frame, capabilities.basic);
         match cpu.enter_vmx_operation(&region) {
             Ok(()) => Ok(Self { cpu, region, id, current: None, active: 0 }),
-            Err(error) => Err(EnterRefused { error, cpu, frame: region.0 }),
+            Err(error) => Err(EnterRefused { error, cpu, frame: region.into_frame() }),
         }
     }
 
@@ -211,7 +92,7 @@ impl<'m, C: VmxInstructions> VmxOperation<'m, C> {
             return Err(LeaveRefused { error, operation: self });
         }
         match self.cpu.leave_vmx_operation() {
-            Ok(()) => Ok((self.cpu, self.region.0)),
+            Ok(()) => Ok((self.cpu, self.region.into_frame())),
             Err(error) => Err(LeaveRefused { error: LeaveError::Vmxoff(error), operation: self }),
         }
     }
@@ -273,31 +154,6 @@ impl<'m, C: VmxInstructions> VmxOperation<'m, C> {
     }
 }
 
-/// Why VMX operation is not left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeaveError {
-    /// VMCSs are active on this CPU: clear them first.
-    StillActive {
-        /// How many.
-        vmcs: usize,
-    },
-    /// VMXOFF failed.
-    Vmxoff(VmxError),
-}
-
-impl fmt::Display for LeaveError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::StillActive { vmcs } => {
-                write!(f, "{vmcs} VMCS still active on this CPU: clear them before VMXOFF")
-            }
-            Self::Vmxoff(error) => write!(f, "VMXOFF failed: {error}"),
-        }
-    }
-}
-
-impl core::error::Error for LeaveError {}
-
 /// VMX operation goes on.
 #[derive(Debug)]
 pub struct LeaveRefused<'m, C> {
@@ -306,34 +162,6 @@ pub struct LeaveRefused<'m, C> {
     /// The operation, unchanged.
     pub operation: VmxOperation<'m, C>,
 }
-
-/// Why a VMCS is not loaded or cleared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoadError {
-    /// It is active on this other CPU, and only that one can clear it.
-    ActiveElsewhere(CpuId),
-    /// VMCLEAR or VMPTRLD failed.
-    Vmx(VmxError),
-}
-
-impl From<VmxError> for LoadError {
-    fn from(error: VmxError) -> Self {
-        Self::Vmx(error)
-    }
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ActiveElsewhere(CpuId(id)) => {
-                write!(f, "the VMCS is active on CPU {id}: clear it there first")
-            }
-            Self::Vmx(error) => fmt::Display::fmt(error, f),
-        }
-    }
-}
-
-impl core::error::Error for LoadError {}
 
 /// A virtual-machine control structure: one vCPU's.
 ///
@@ -350,7 +178,7 @@ pub struct Vmcs<'m> {
 impl<'m> Vmcs<'m> {
     /// Makes a VMCS in `frame`, which is overwritten.
     pub fn new(frame: Frame<'m>, capabilities: &Capabilities) -> Self {
-        let region = VmcsRegion::new(frame, capabilities);
+        let region = VmcsRegion::new(frame, capabilities.basic);
         Self { region, launched: false, is_new: true, active_on: None }
     }
 
@@ -367,7 +195,7 @@ impl<'m> Vmcs<'m> {
     /// Takes the frame back, or the VMCS itself while it is active somewhere.
     pub fn into_frame(self) -> Result<Frame<'m>, Self> {
         match self.active_on {
-            None => Ok(self.region.0),
+            None => Ok(self.region.into_frame()),
             Some(_) => Err(self),
         }
     }

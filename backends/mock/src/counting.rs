@@ -6,8 +6,9 @@ use vmx_core::cpu::{
     WorldSwitch,
 };
 use vmx_core::field::Encoding;
-use vmx_core::lifecycle::{EnterError, VmcsRegion, VmxonRegion};
 use vmx_core::msr::NamedMsr;
+use vmx_core::operation_error::EnterError;
+use vmx_core::region::{VmcsRegion, VmxonRegion};
 use vmx_core::{CetSupervisorArea, GuestRegisters, MsrIndex, Ssp, SspRegister, VmxError};
 
 use crate::Counts;

@@ -68,8 +68,9 @@ mod generated {
         WorldSwitch,
     };
     use vmx_core::field::Encoding;
-    use vmx_core::lifecycle::{EnterError, VmcsRegion, VmxonRegion};
     use vmx_core::msr::NamedMsr;
+    use vmx_core::operation_error::EnterError;
+    use vmx_core::region::{VmcsRegion, VmxonRegion};
     use vmx_core::{
         CetSupervisorArea, GuestRegisters, Memory, MsrIndex, Page, PhysicalAddress, Ssp,
         SspRegister, VmxError,

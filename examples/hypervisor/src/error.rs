@@ -5,7 +5,7 @@ use core::fmt;
 use cet_policy::Refused;
 use vmx_core::capability::NoVmx;
 use vmx_core::control_set::RefusedControls;
-use vmx_core::lifecycle::{EnterError, LeaveError, LoadError};
+use vmx_core::operation_error::{EnterError, LeaveError, LoadError};
 use vmx_core::{BasicExitReason, ExitReason, VmxError};
 
 use crate::guest_memory::OutOfMemory;

@@ -1,9 +1,9 @@
 //! What each VM exit is answered with.
 
 use cet_policy::{Policy, PolicyCpu, ReadAnswer, VcpuCet, WriteAnswer, filter_cpuid};
-use vmx_core::capability::VmxBasic;
 use vmx_core::cpu::{Cpuid, VmcsAccess};
 use vmx_core::interruption::{GENERAL_PROTECTION, InterruptionInformation};
+use vmx_core::vmx_basic::VmxBasic;
 use vmx_core::{BasicExitReason, ExitReason, GuestRegisters, MsrBitmap, MsrIndex, VmxError, field};
 
 /// What happens next.

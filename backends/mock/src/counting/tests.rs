@@ -1,8 +1,9 @@
 //! Each method passes its arguments and result on and counts as itself alone.
 
 use mockall::predicate::eq;
-use vmx_core::capability::{FixedBits, VmxBasic};
+use vmx_core::capability::FixedBits;
 use vmx_core::control::AllowedSettings;
+use vmx_core::vmx_basic::VmxBasic;
 use vmx_core::{
     Capabilities, CpuId, Frame, InstructionError, LinearAddressWidth, Page, PhysicalAddress, Vmcs,
     VmxOperation, field,
@@ -281,8 +282,8 @@ fn frame(page: &Page, address: u64) -> Frame<'_> {
 #[test]
 fn regions_are_passed_on() {
     let pages = [Page::new(), Page::new()];
-    let vmxon = VmxonRegion::new(frame(&pages[0], 0x1000), &CAPABILITIES);
-    let vmcs = VmcsRegion::new(frame(&pages[1], 0x2000), &CAPABILITIES);
+    let vmxon = VmxonRegion::new(frame(&pages[0], 0x1000), CAPABILITIES.basic);
+    let vmcs = VmcsRegion::new(frame(&pages[1], 0x2000), CAPABILITIES.basic);
     let found = run(
         |cpu| {
             let expected = cpu.expect_enter_vmx_operation();
