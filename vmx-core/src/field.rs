@@ -83,7 +83,7 @@ impl Encoding {
 
     /// The name in this crate's table, which is also that of the constant.
     pub fn name(self) -> Option<&'static str> {
-        FIELDS.iter().find(|row| row.encoding == self).map(|row| row.name)
+        FIELDS.get(row_of(self)).map(|row| row.name)
     }
 }
 
@@ -105,6 +105,15 @@ pub struct FieldRow {
     pub encoding: Encoding,
 }
 
+/// The row of an encoding in [`FIELDS`]; its length if there is none.
+pub(crate) const fn row_of(encoding: Encoding) -> usize {
+    let mut row = 0;
+    while row < FIELDS.len() && FIELDS[row].encoding.0 != encoding.0 {
+        row += 1;
+    }
+    row
+}
+
 /// The type parameter of a [`Field`] that VMWRITE may be used on.
 #[derive(Clone, Copy, Debug)]
 pub enum ReadWrite {}
@@ -119,13 +128,20 @@ pub enum ReadOnly {}
 /// A VMCS field whose value is a `V`.
 pub struct Field<V, A = ReadWrite> {
     encoding: Encoding,
+    /// The row in [`FIELDS`], or its length for a field without a name.
+    row: u16,
     value: PhantomData<fn(V) -> (V, A)>,
 }
 
 impl<V, A> Field<V, A> {
     /// A field by its encoding, for one that has no name here yet.
     pub const fn new(encoding: Encoding) -> Self {
-        Self { encoding, value: PhantomData }
+        Self { encoding, row: row_of(encoding) as u16, value: PhantomData }
+    }
+
+    /// The row in [`FIELDS`]; `None` for a field without a name.
+    pub const fn row(self) -> Option<usize> {
+        if (self.row as usize) < FIELDS.len() { Some(self.row as usize) } else { None }
     }
 
     /// The field's encoding.

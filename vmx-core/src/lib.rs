@@ -47,6 +47,7 @@ pub mod cpu_id;
 pub mod error;
 pub mod exit_reason;
 pub mod field;
+pub mod field_values;
 pub mod frame;
 pub mod guest_registers;
 pub mod guest_state;

@@ -16,7 +16,7 @@ macro_rules! fields {
         $($(#[$doc])* pub const $name: Field<$value $(, $access)?> = Field::new(Encoding($encoding));)*
 
         /// Every field that has a name, sorted by encoding within each group.
-        pub const FIELDS: &[FieldRow] = &[
+        pub static FIELDS: &[FieldRow] = &[
             $(FieldRow { name: stringify!($name), encoding: Encoding($encoding) },)*
         ];
     };
