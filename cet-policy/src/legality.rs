@@ -96,22 +96,28 @@ fn check_canonical(value: u64, width: LinearAddressWidth) -> Result<(), IllegalV
     if width.is_canonical(value) { Ok(()) } else { Err(IllegalValue::NotCanonical) }
 }
 
+/// The bits of IA32_S_CET and IA32_U_CET that are not reserved for the guest.
+pub(crate) const fn offered_control_bits(guest: &GuestCet) -> u64 {
+    const SHADOW_STACK_BITS: u64 = 0b11;
+    const RESERVED: u64 = 0b1111 << 6;
+    const TRACKING_BITS: u64 = !(SHADOW_STACK_BITS | RESERVED);
+    let mut bits = 0;
+    if guest.shadow_stacks {
+        bits |= SHADOW_STACK_BITS;
+    }
+    if guest.indirect_branch_tracking {
+        bits |= TRACKING_BITS;
+    }
+    bits
+}
+
 /// A value for IA32_S_CET or IA32_U_CET.
 fn check_control(
     value: u64,
     guest: &GuestCet,
     width: LinearAddressWidth,
 ) -> Result<(), IllegalValue> {
-    const SHADOW_STACK_BITS: u64 = 0b11;
-    const RESERVED: u64 = 0b1111 << 6;
-    const TRACKING_BITS: u64 = !(SHADOW_STACK_BITS | RESERVED);
-    let mut reserved = RESERVED;
-    if !guest.shadow_stacks {
-        reserved |= SHADOW_STACK_BITS;
-    }
-    if !guest.indirect_branch_tracking {
-        reserved |= TRACKING_BITS;
-    }
+    let reserved = !offered_control_bits(guest);
     if value & reserved != 0 {
         return Err(IllegalValue::ReservedBits { bits: value & reserved });
     }

@@ -57,6 +57,7 @@
 
 mod cpuid;
 mod eager;
+mod error;
 mod features;
 mod host;
 mod lazy_intercept;
@@ -68,11 +69,12 @@ mod xsave_backed;
 
 pub use cpuid::{filter_cpuid, xsaves_area_size};
 pub use eager::Eager;
+pub use error::{NotOffered, OfferError, RestoreError, SCetError};
 pub use features::{CpuCet, GuestCet};
 pub use host::{HostCet, HostMode, Refused};
 pub use lazy_intercept::LazyIntercept;
 pub use legality::{IllegalValue, check_msr_value};
 pub use policy::{Exits, Policy, PolicyCpu, Ways};
 pub use state::SupervisorState;
-pub use vcpu::{NotOffered, ReadAnswer, Reset, RestoreError, VcpuCet, WriteAnswer};
+pub use vcpu::{ReadAnswer, Reset, VcpuCet, WriteAnswer};
 pub use xsave_backed::XsaveBacked;

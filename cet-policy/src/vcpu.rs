@@ -1,16 +1,15 @@
 //! One vCPU's CET state: what every policy shares.
 
-use core::fmt;
-
 use vmx_core::cpu::VmcsAccess;
 use vmx_core::field::{GUEST_INTERRUPT_SSP_TABLE_ADDR, GUEST_S_CET, GUEST_SSP};
 use vmx_core::ssp::CetControl;
 use vmx_core::xsave_area::CET_S;
 use vmx_core::{MsrAccess, MsrBitmap, MsrIndex, Ssp, SspRegister, VmxError};
 
+use crate::error::{NotOffered, OfferError, RestoreError, SCetError};
 use crate::features::GuestCet;
 use crate::host::{HostCet, Refused};
-use crate::legality::{IllegalValue, check_msr_value, check_ssp};
+use crate::legality::{IllegalValue, check_msr_value, check_ssp, offered_control_bits};
 use crate::policy::{Exits, Policy, PolicyCpu, Ways};
 use crate::state::SupervisorState;
 
@@ -215,7 +214,7 @@ impl<P: Policy> VcpuCet<P> {
         }
         match msr {
             MsrIndex::IA32_S_CET => {
-                self.host_write_s_cet(cpu, bitmap, CetControl::from_bits_retain(value))?;
+                self.write_s_cet(cpu, bitmap, CetControl::from_bits_retain(value))?;
                 Ok(WriteAnswer::Done)
             }
             MsrIndex::IA32_INTERRUPT_SSP_TABLE_ADDR => {
@@ -244,13 +243,31 @@ impl<P: Policy> VcpuCet<P> {
         WriteAnswer::Done
     }
 
-    /// Writes the guest's IA32_S_CET into the VMCS and tells the policy: for the
-    /// guest's WRMSR that exited, and for a restored snapshot. The value is not
-    /// checked; VM entry does that.
+    /// Writes the guest's IA32_S_CET into the VMCS and tells the policy: for a
+    /// restored snapshot, and whatever else the host does to the field.
     ///
     /// # Errors
-    /// [`VmxError`] if the field cannot be written.
+    /// [`SCetError`], and nothing changes, if the guest's own WRMSR would raise
+    /// #GP(0) (VM entry judges by the CPU, not by what the guest is offered), or if
+    /// the field cannot be written.
     pub fn host_write_s_cet<C: PolicyCpu + VmcsAccess>(
+        &mut self,
+        cpu: &mut C,
+        bitmap: &MsrBitmap<'_>,
+        value: CetControl,
+    ) -> Result<(), SCetError> {
+        let width = self.host.linear_address_width();
+        if let Some(Err(illegal)) =
+            check_msr_value(MsrIndex::IA32_S_CET, value.bits(), &self.guest, width)
+            && !value.is_empty()
+        {
+            return Err(SCetError::Illegal(illegal));
+        }
+        self.write_s_cet(cpu, bitmap, value).map_err(SCetError::Vmcs)
+    }
+
+    /// Writes a legal IA32_S_CET, and tells the policy.
+    fn write_s_cet<C: PolicyCpu + VmcsAccess>(
         &mut self,
         cpu: &mut C,
         bitmap: &MsrBitmap<'_>,
@@ -349,18 +366,26 @@ impl<P: Policy> VcpuCet<P> {
     }
 
     /// Offers the guest something else from now on, as when its CPUID is rewritten
-    /// before it runs. Without shadow stacks its registers become zero; what it
-    /// keeps, it keeps.
+    /// before it runs. Without shadow stacks its registers become zero, and bits of
+    /// IA32_S_CET that belong to a feature withdrawn are cleared: shadow stacks left
+    /// on would use registers that are no longer the guest's. What it keeps, it keeps.
     ///
     /// # Errors
-    /// [`Refused`], and nothing changes, if the machine lacks it.
-    pub fn set_guest<C: PolicyCpu>(
+    /// [`OfferError`], and nothing changes, if the machine lacks it or a VMCS field
+    /// cannot be accessed.
+    pub fn set_guest<C: PolicyCpu + VmcsAccess>(
         &mut self,
         cpu: &mut C,
         bitmap: &MsrBitmap<'_>,
         guest: GuestCet,
-    ) -> Result<(), Refused> {
-        self.host.check_guest(&guest)?;
+    ) -> Result<(), OfferError> {
+        self.host.check_guest(&guest).map_err(OfferError::Refused)?;
+        let s_cet = cpu.read(GUEST_S_CET).map_err(OfferError::Vmcs)?;
+        let kept = s_cet.bits() & offered_control_bits(&guest);
+        if kept != s_cet.bits() {
+            let kept = CetControl::from_bits_retain(kept);
+            cpu.write(GUEST_S_CET, kept).map_err(OfferError::Vmcs)?;
+        }
         self.xss &= guest.xss;
         if !guest.shadow_stacks {
             self.policy.reset(cpu);
@@ -373,40 +398,5 @@ impl<P: Policy> VcpuCet<P> {
         }
         self.attach(bitmap);
         Ok(())
-    }
-}
-
-/// The guest has no shadow stacks and cannot have a value there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotOffered;
-
-impl fmt::Display for NotOffered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the guest is not offered shadow stacks")
-    }
-}
-
-impl core::error::Error for NotOffered {}
-
-/// A state that this vCPU cannot take over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RestoreError {
-    /// The register.
-    pub register: SspRegister,
-    /// The value it should have got.
-    pub value: u64,
-    /// Why not.
-    pub cause: IllegalValue,
-}
-
-impl fmt::Display for RestoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} cannot be {:#x}: {}", self.register.msr(), self.value, self.cause)
-    }
-}
-
-impl core::error::Error for RestoreError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        Some(&self.cause)
     }
 }

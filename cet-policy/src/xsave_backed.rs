@@ -9,10 +9,10 @@ use crate::policy::{Exits, Policy, PolicyCpu, Ways};
 /// no guest access exits.
 ///
 /// Needs IA32_XSS\[12\] = 1 whenever the host runs, CR4.OSXSAVE and CR0.TS = 0. Cost
-/// of a put and load pair: 1 XSAVES and 1 XRSTORS, twice that where the host uses
-/// shadow stacks. Choose it for guests that set IA32_XSS\[12\] themselves, so that
-/// the host's and the guest's IA32_XSS are equal. After put the registers hold the
-/// guest's values unless the host uses shadow stacks.
+/// of a put and load pair: 1 XSAVES and 1 XRSTORS; where the host uses shadow stacks
+/// 3 RDMSR and 1 XRSTORS more. Choose it for guests that set IA32_XSS\[12\]
+/// themselves, so that the host's and the guest's IA32_XSS are equal. After put the
+/// registers hold the guest's values unless the host uses shadow stacks.
 ///
 /// The areas are 640 bytes each: component 12 starts behind 512 bytes of legacy
 /// region that nothing uses.
@@ -47,7 +47,12 @@ impl Policy for XsaveBacked {
             return;
         }
         if self.host_uses {
-            cpu.xsaves_cet_s(&mut self.host);
+            // Not by XSAVES: where the last XRSTORS of this CPU was from this area, it
+            // may skip what it takes for unmodified, though another CPU's values were
+            // stored there since, or another vCPU's area had the address.
+            for register in SspRegister::ALL {
+                self.host.set(register, cpu.read_ssp(register));
+            }
         }
         cpu.xrstors_cet_s(&self.guest);
         self.resident = true;

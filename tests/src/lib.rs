@@ -1,1 +1,36 @@
-//! What crosses the crates: the policy contract and the second processor.
+//! What crosses the crates: the policy contract as a search, and the table of the
+//! second processor's departures from the manual.
+//!
+//! - [`machine`]: a model of a CPU as far as a policy can touch it, with its own
+//!   reading of what is [legal](legality).
+//! - [`check`]: runs two guests under a policy, or a broken one, in every short
+//!   history and many long ones, and compares each with a guest that has a CPU of
+//!   its own. [`check_policy`] returns a [`Violation`] with the shortest history.
+//! - [`broken`]: one broken variant for each hazard, which the checker must find.
+//! - [`departures`]: where Bochs is not what the manual says; [`cet_msr_difference`]
+//!   looks up what a comparison of the CET MSRs found.
+//!
+//! ```
+//! use cet_policy::{HostMode, LazyIntercept};
+//! use vmx_tests::{Setup, check_policy};
+//! let setup = Setup { depth: 2, ..Setup::new(HostMode::UsesShadowStacks) };
+//! let stats = check_policy::<LazyIntercept>(&setup)?;
+//! assert!(stats.states > 10);
+//! # Ok::<(), Box<vmx_tests::Violation>>(())
+//! ```
+
+pub mod broken;
+pub mod cet_msr_difference;
+pub mod check;
+pub mod departures;
+pub mod driver;
+pub mod legality;
+pub mod machine;
+pub mod operation;
+pub mod setup;
+pub mod violation;
+mod world;
+
+pub use check::{Stats, check_driver, check_policy, check_random};
+pub use setup::Setup;
+pub use violation::{Broken, Point, Violation};

@@ -1,0 +1,103 @@
+//! Broken variants: each of the ways in which switching is known to go wrong, built
+//! into a policy that is right otherwise.
+//!
+//! A [`Flaw`] is a type whose constants say what is wrong. The policies of this
+//! module read them; with [`Sound`] nothing is, and the checker must pass them.
+//!
+//! | hazard | what is wrong | variant |
+//! |---|---|---|
+//! | H1, H2 | no resident flag | [`NoResidentFlag`] |
+//! | H3 | the host's values overwritten by 0 | [`HostZeroed`] |
+//! | H4 | a host write does not activate, while reads find zeroed registers | [`HostWriteSleeps`] |
+//! | H5 | reads let through while inactive | [`ReadsPass`] |
+//! | H6 | activation loads the written register only | [`LoadsOnlyTheWritten`] |
+//! | H7 | the flag is set before the register is written | [`ActiveBeforeWritten`] |
+//! | H8 | IA32_XSS\[12\] does not activate | [`XrstorsIgnored`] |
+//! | H9 | S_CET.SH_STK_EN does not activate | [`ShadowStacksIgnored`] |
+//! | H10 | never intercepts again | [`NeverRearmed`] |
+//! | H11 | reset forgets the saved values | [`ResetForgetsSaved`] |
+//! | H12 | the host reads, or writes, the copy of a live state | [`HostReadsCopy`], [`HostWritesCopy`] |
+//! | H13 | the features are read again at put | [`FeaturesAtPut`] |
+//! | H24 | stale memory after the init optimisation | [`ReadsAreaRaw`] |
+//! | H32 | intercepts again at INIT though IA32_XSS\[12\] is 1 | [`RearmsAtInit`] |
+//! | H33 | an area changed between XRSTORS and XSAVES | [`ClearsArea`], [`HostByXsaves`] |
+//! | | one register forgotten | [`ForgetsPl2`] |
+//!
+//! The test `every_broken_variant_is_found` goes through this table. That the good
+//! policies have none of it is tested by
+//!
+//! | hazards | test |
+//! |---|---|
+//! | H1 to H6, H8 to H13, H24, H32, H33 | `*_keeps_the_contract_in_every_short_history`, `all_keep_the_contract_in_long_random_histories` |
+//! | H7 | `an_interrupted_write_loses_nothing_else` |
+//! | H10, a guest gone idle | `lazy_notices_a_guest_that_went_idle` |
+//! | H14 | `a_guest_is_offered_only_what_the_cpu_has` |
+//! | H18, H19 | `a_machine_without_shadow_stacks_or_the_load_cet_pair_is_refused` |
+//! | H24, H33 | `xsave_keeps_the_contract_without_the_optimisations` beside the CPU that has them |
+//! | H33, reused memory | `a_vcpu_in_the_place_of_another_keeps_the_hosts_values` |
+
+mod driver;
+mod eager;
+mod lazy;
+mod xsave;
+
+pub use driver::{FeaturesAtPut, RearmsAtInit};
+pub use eager::FlawedEager;
+pub use lazy::FlawedLazy;
+pub use xsave::FlawedXsave;
+
+/// What is wrong with a policy. Everything defaults to right.
+#[allow(missing_docs)] // The table above says what each means.
+pub trait Flaw: core::fmt::Debug {
+    const NAME: &'static str;
+    const NO_RESIDENT_FLAG: bool = false;
+    const FORGETS_PL2: bool = false;
+    const HOST_ZEROED: bool = false;
+    const RESET_FORGETS_SAVED: bool = false;
+    const HOST_READS_COPY: bool = false;
+    const HOST_WRITES_COPY: bool = false;
+    const HOST_WRITE_SLEEPS: bool = false;
+    const READS_PASS: bool = false;
+    const LOADS_ONLY_THE_WRITTEN: bool = false;
+    const ACTIVE_BEFORE_WRITTEN: bool = false;
+    const XRSTORS_IGNORED: bool = false;
+    const SHADOW_STACKS_IGNORED: bool = false;
+    const NEVER_REARMED: bool = false;
+    const READS_AREA_RAW: bool = false;
+    const CLEARS_AREA: bool = false;
+    const HOST_BY_XSAVES: bool = false;
+}
+
+macro_rules! flaws {
+    ($($name:ident, $text:literal $(, $constant:ident)?;)+) => {
+        $(
+            #[doc = concat!("Flaw: ", $text, ".")]
+            #[derive(Debug)]
+            pub struct $name;
+            impl Flaw for $name {
+                const NAME: &'static str = $text;
+                $(const $constant: bool = true;)?
+            }
+        )+
+    };
+}
+
+flaws! {
+    Sound, "none";
+    NoResidentFlag, "no resident flag", NO_RESIDENT_FLAG;
+    ForgetsPl2, "forgets IA32_PL2_SSP", FORGETS_PL2;
+    HostZeroed, "overwrites the host's values by zero", HOST_ZEROED;
+    ResetForgetsSaved, "reset forgets the saved values", RESET_FORGETS_SAVED;
+    HostReadsCopy, "the host reads the copy of a live state", HOST_READS_COPY;
+    HostWritesCopy, "the host writes the copy of a live state", HOST_WRITES_COPY;
+    HostWriteSleeps, "a host write does not activate", HOST_WRITE_SLEEPS;
+    ReadsPass, "reads let through while inactive", READS_PASS;
+    LoadsOnlyTheWritten, "activation loads the written register only", LOADS_ONLY_THE_WRITTEN;
+    ActiveBeforeWritten, "active before the register is written", ACTIVE_BEFORE_WRITTEN;
+    XrstorsIgnored, "XRSTORS ignored", XRSTORS_IGNORED;
+    ShadowStacksIgnored, "SH_STK_EN ignored", SHADOW_STACKS_IGNORED;
+    NeverRearmed, "never intercepts again", NEVER_REARMED;
+    ReadsAreaRaw, "reads the area whatever XSTATE_BV says", READS_AREA_RAW;
+    ClearsArea, "clears the area before XSAVES", CLEARS_AREA;
+    HostByXsaves, "saves the host's values by XSAVES", HOST_BY_XSAVES;
+}
