@@ -34,3 +34,8 @@ mod world;
 pub use check::{Stats, check_driver, check_policy, check_random};
 pub use setup::Setup;
 pub use violation::{Broken, Point, Violation};
+
+/// The README's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
