@@ -1,0 +1,42 @@
+//! Why VM entry fails: every check of the manual's chapter "VM Entries" as a rule.
+//!
+//! VMLAUNCH and VMRESUME check the controls and the host state (VM-instruction
+//! errors 7 and 8), then the guest state (exit reason 33), then load MSRs (exit
+//! reason 34), and say little more. [`check`] evaluates every rule over the fields
+//! of a VMCS and yields each one that is broken; [`Outcomes`] is what the
+//! architecture then allows the CPU to answer.
+//!
+//! A [`Rule`] is one row of a table: a name, what it demands in words, the fields
+//! that it reads, and a function. Each table is a [`Section`] of the manual, and they
+//! stand in its order:
+//!
+//! | group | what it judges | the CPU answers |
+//! |---|---|---|
+//! | [`Group::Basic`] | current VMCS, launch state, blocking by MOV SS | VMfailInvalid, errors 4, 5, 26 |
+//! | [`Group::Controls`] | control fields | error 7 |
+//! | [`Group::HostState`] | host-state area | error 8 |
+//! | [`Group::GuestState`] | guest-state area | exit reason 33 |
+//! | [`Group::MsrLoad`] | VM-entry MSR-load area | exit reason 34 |
+
+mod basic;
+mod outcome;
+mod rule;
+mod state;
+
+pub use outcome::{Outcome, Outcomes};
+pub use rule::{Group, Rule, Section, Violation};
+pub use state::{Circumstances, EntryState};
+
+/// All rules, section by section in the manual's order.
+pub static SECTIONS: &[Section] = &[basic::BASIC];
+
+/// Every broken rule, in the manual's order.
+pub fn check<'s>(state: &'s EntryState<'s>) -> impl Iterator<Item = Violation<'s>> {
+    SECTIONS.iter().flat_map(move |section| {
+        let broken = section.rules.iter().filter(|rule| !(rule.holds)(state));
+        broken.map(move |rule| Violation { section, rule, state })
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! What the rules look at.
+
+use crate::capability::Capabilities;
+use crate::control::{EntryControls, ExitControls, PrimaryControls, SecondaryControls};
+use crate::cpu::EntryInstruction;
+use crate::field::{self, Field, FieldValue};
+use crate::field_values::FieldValues;
+
+/// What VM entry depends on besides the VMCS's fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circumstances {
+    /// The instruction.
+    pub instruction: EntryInstruction,
+    /// There is a current VMCS, and it is not a shadow VMCS.
+    pub has_current_vmcs: bool,
+    /// The launch state of the VMCS is "launched".
+    pub is_launched: bool,
+    /// The host executed MOV SS or POP SS just before.
+    pub blocking_by_mov_ss: bool,
+    /// The host is in IA-32e mode (IA32_EFER.LMA = 1).
+    pub host_ia32e_mode: bool,
+}
+
+impl Circumstances {
+    /// A 64-bit host that launches a clear, current VMCS.
+    pub const LAUNCH: Self = Self {
+        instruction: EntryInstruction::Launch,
+        has_current_vmcs: true,
+        is_launched: false,
+        blocking_by_mov_ss: false,
+        host_ia32e_mode: true,
+    };
+}
+
+/// The fields, the CPU's capabilities and the circumstances of one VM entry.
+///
+/// A field without a value (the CPU has no such field) reads as zero: its control
+/// cannot be on either. The control words are read once and are what the CPU goes
+/// by: a word that is not activated is zero.
+#[derive(Clone, Debug)]
+pub struct EntryState<'a> {
+    fields: &'a FieldValues,
+    capabilities: &'a Capabilities,
+    circumstances: Circumstances,
+    primary: PrimaryControls,
+    secondary: SecondaryControls,
+    exit: ExitControls,
+    entry: EntryControls,
+}
+
+impl<'a> EntryState<'a> {
+    /// The state of an entry under `circumstances`.
+    pub fn new(
+        fields: &'a FieldValues,
+        capabilities: &'a Capabilities,
+        circumstances: Circumstances,
+    ) -> Self {
+        let or_zero = |field: Option<u64>| field.unwrap_or(0);
+        let raw = |encoding| or_zero(fields.get_raw(encoding));
+        let primary = PrimaryControls::from_field(raw(field::PRIMARY_CONTROLS.encoding()));
+        let secondary = if primary.contains(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS) {
+            SecondaryControls::from_field(raw(field::SECONDARY_CONTROLS.encoding()))
+        } else {
+            SecondaryControls::empty()
+        };
+        let exit = ExitControls::from_field(raw(field::VM_EXIT_CONTROLS.encoding()));
+        let entry = EntryControls::from_field(raw(field::VM_ENTRY_CONTROLS.encoding()));
+        Self { fields, capabilities, circumstances, primary, secondary, exit, entry }
+    }
+
+    /// The value of a field; zero where the CPU has no such field.
+    #[inline]
+    pub fn get<V: FieldValue, A>(&self, field: Field<V, A>) -> V {
+        self.fields.get(field).unwrap_or_else(|| V::from_field(0))
+    }
+
+    /// The fields.
+    pub const fn fields(&self) -> &FieldValues {
+        self.fields
+    }
+
+    /// The CPU's capabilities.
+    #[inline]
+    pub const fn capabilities(&self) -> &Capabilities {
+        self.capabilities
+    }
+
+    /// The circumstances.
+    pub const fn circumstances(&self) -> &Circumstances {
+        &self.circumstances
+    }
+
+    /// Whether all these primary processor-based controls are 1.
+    #[inline]
+    pub const fn primary(&self, controls: PrimaryControls) -> bool {
+        self.primary.contains(controls)
+    }
+
+    /// Whether all these secondary processor-based controls are 1 and activated.
+    #[inline]
+    pub const fn secondary(&self, controls: SecondaryControls) -> bool {
+        self.secondary.contains(controls)
+    }
+
+    /// Whether all these VM-exit controls are 1.
+    #[inline]
+    pub const fn exit(&self, controls: ExitControls) -> bool {
+        self.exit.contains(controls)
+    }
+
+    /// Whether all these VM-entry controls are 1.
+    #[inline]
+    pub const fn entry(&self, controls: EntryControls) -> bool {
+        self.entry.contains(controls)
+    }
+}
