@@ -58,6 +58,7 @@ impl Rule {
     }
 
     /// The same rule with another exit qualification.
+    #[allow(dead_code)] // Used by the guest sections.
     pub(super) const fn with_qualification(self, qualification: u64) -> Self {
         Self { qualification, ..self }
     }
