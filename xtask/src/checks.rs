@@ -49,6 +49,9 @@ pub(crate) const ALL: &[BootCheck] = &[
     compare("rules of the CET MSRs on sapphire_rapids", DEFAULT_MODEL),
     compare("rules of the CET MSRs on tigerlake", "tigerlake"),
     compare("rules of the CET MSRs on arrow_lake", "arrow_lake"),
+    entry("VM-entry rules on sapphire_rapids", DEFAULT_MODEL),
+    entry("VM-entry rules on tigerlake", "tigerlake"),
+    entry("VM-entry rules on corei7_skylake_x, without CET", "corei7_skylake_x"),
     refusal("a CPU without CPUID", "i386", "no CPUID"),
     refusal("a CPU without 64-bit mode", "core_duo_t2400_yonah", "no 64-bit mode"),
     refusal("a CPU without VMX", "athlon64_clawhammer", "VMX"),
@@ -94,6 +97,10 @@ const fn policy(name: &'static str, parameters: &'static str, policy: Policy) ->
 
 const fn compare(name: &'static str, model: &'static str) -> BootCheck {
     BootCheck { model, ..demo(name, compare::PARAMETERS, End::RulesAgree) }
+}
+
+const fn entry(name: &'static str, model: &'static str) -> BootCheck {
+    BootCheck { model, ..demo(name, "compare=vm-entry", End::Passes) }
 }
 
 const fn refusal(name: &'static str, model: &'static str, missing: &'static str) -> BootCheck {

@@ -1,6 +1,7 @@
 //! `cargo xtask`: set-up, images, Bochs and the tests.
 
 mod bochs;
+mod boot;
 mod checks;
 mod compare;
 mod log_count;
@@ -33,6 +34,8 @@ struct Arguments {
 enum Command {
     /// Boot the example hypervisor once per policy and print what it counted.
     Run(run::Options),
+    /// Boot the image once with parameters of your choice and print what it says.
+    Boot(boot::Options),
     /// Run every check of the workspace, the boots included.
     Test,
 }
@@ -40,6 +43,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(options) => run::command(&options),
+        Command::Boot(options) => boot::command(&options),
         Command::Test => steps::command(),
     };
     result.unwrap_or_else(|error| {

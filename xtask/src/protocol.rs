@@ -48,6 +48,8 @@ pub(crate) enum Message {
         /// Those that differ.
         different: u64,
     },
+    /// What a comparison came to, in words.
+    Summary(String),
     /// Something worth knowing.
     Note(String),
     /// The processor lacks something.
@@ -180,6 +182,7 @@ fn message(kind: &str, rest: &str) -> Result<Message> {
             different: pairs.number("different")?,
         },
         "end" => Message::End { passed: pairs.number("passed")?, failed: pairs.number("failed")? },
+        "summary" => Message::Summary(rest.to_owned()),
         "note" => Message::Note(rest.to_owned()),
         "refused" => Message::Refused(rest.to_owned()),
         "error" => Message::Error(rest.to_owned()),

@@ -198,17 +198,22 @@ impl LogReport {
     }
 }
 
+/// The exit status for a model that Bochs does not know, after saying which it does.
+pub(crate) fn unknown_model(bochs: &Bochs, model: &str) -> Option<ExitCode> {
+    if bochs.models.iter().any(|known| known == model) {
+        return None;
+    }
+    let models = bochs.models.join(", ");
+    eprintln!("error: Bochs knows no CPU model `{model}`\n  [possible values: {models}]");
+    Some(ExitCode::from(MISUSE))
+}
+
 /// Runs the command.
 pub(crate) fn command(options: &Options) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     let bochs = Bochs::set_up(&workspace)?;
-    if !bochs.models.contains(&options.model) {
-        eprintln!(
-            "error: Bochs knows no CPU model `{}`\n  [possible values: {}]",
-            options.model,
-            bochs.models.join(", ")
-        );
-        return Ok(ExitCode::from(MISUSE));
+    if let Some(misuse) = unknown_model(&bochs, &options.model) {
+        return Ok(misuse);
     }
     let rom = rom::build(&workspace)?;
     let bench = Bench { workspace, bochs, rom };

@@ -18,6 +18,10 @@ mod demo;
 #[cfg(target_os = "none")]
 mod descriptors;
 #[cfg(target_os = "none")]
+mod entry_trial;
+#[cfg(target_os = "none")]
+mod entry_trials;
+#[cfg(target_os = "none")]
 mod exceptions;
 #[cfg(target_os = "none")]
 mod exit;
@@ -37,9 +41,12 @@ mod start;
 /// The image's work: what happens once the processor is in a sane state.
 #[cfg(target_os = "none")]
 fn image_main(parameters: &parameters::Parameters) -> exit::ExitKind {
-    if parameters.get("compare").is_some() {
-        compare::run()
-    } else if let Some(name) = parameters.get("demo") {
+    match parameters.get("compare") {
+        Some("vm-entry") => return entry_trials::run(),
+        Some(_) => return compare::run(),
+        None => {}
+    }
+    if let Some(name) = parameters.get("demo") {
         demo::run(name)
     } else {
         hypervisor_run::run(parameters)

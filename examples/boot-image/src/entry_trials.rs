@@ -1,0 +1,134 @@
+//! The rules of VM entry, tried on this CPU.
+//!
+//! Every case of `vmx-tests` is two states of a VMCS: one that breaks a single rule and
+//! one at its edge. Both are judged by `vmx_core::entry_check`, and entered; what the
+//! CPU answers must be what the rules allow.
+
+use vmx_bare_metal::BareMetal;
+use vmx_core::cpu::ControlRegisters;
+use vmx_core::entry_check::{EntryState, Outcomes, SECTIONS, check};
+use vmx_core::field_values::FieldValues;
+use vmx_core::host_state::HostState;
+use vmx_core::{Capabilities, CpuId, Page, Vmcs, VmxOperation};
+use vmx_tests::entry_case::{Base, Case, Editor};
+use vmx_tests::entry_cases::{CASES, EXCEPTIONS};
+
+use crate::console::say;
+use crate::entry_trial::{Bench, frame};
+use crate::exit::ExitKind;
+use crate::shadow_stack;
+
+static VMXON_REGION: Page = Page::new();
+static VMCS_REGION: Page = Page::new();
+
+/// What the trials came to.
+#[derive(Default)]
+struct Tally {
+    states: u64,
+    failed: u64,
+    impossible: u64,
+}
+
+/// Tries every case that this CPU can be in.
+pub(crate) fn run() -> ExitKind {
+    match trials() {
+        Ok(tally) => tell(&tally),
+        Err(reason) => {
+            say(format_args!("error {reason}"));
+            ExitKind::Failed
+        }
+    }
+}
+
+fn tell(tally: &Tally) -> ExitKind {
+    let rules: usize = SECTIONS.iter().map(|section| section.rules.len()).sum();
+    let exceptions: usize = EXCEPTIONS.iter().map(|group| group.len()).sum();
+    say(format_args!(
+        "summary {rules} rules: {} with a case, {exceptions} without, each with its reason; here \
+         {} states entered, {} cases not possible on this CPU, {} disagreements",
+        rules - exceptions,
+        tally.states,
+        tally.impossible,
+        tally.failed
+    ));
+    say(format_args!("end passed={} failed={}", tally.states - tally.failed, tally.failed));
+    if tally.failed == 0 { ExitKind::Passed } else { ExitKind::Failed }
+}
+
+fn trials() -> Result<Tally, &'static str> {
+    // SAFETY: ring 0 of the only CPU, whose exceptions have handlers; nothing uses
+    // shadow stacks.
+    let mut cpu = unsafe { BareMetal::new() };
+    let capabilities = Capabilities::read(&mut cpu).map_err(|_| "this CPU has no VMX")?;
+    if shadow_stack::supported() {
+        shadow_stack::enable_cet().map_err(|_| "CR4.CET was not set")?;
+    }
+    // SAFETY: this runs once, and nothing else uses the page.
+    let region = unsafe { frame(&VMXON_REGION) };
+    let mut operation = VmxOperation::enter(cpu, region, &capabilities, CpuId(0))
+        .map_err(|_| "this CPU did not enter VMX operation")?;
+    let host = HostState::from_cpu(operation.cpu(), &capabilities);
+    debug_assert_eq!(host.cr4, operation.cpu().read_cr4());
+    // SAFETY: this runs once, and nothing else uses the page.
+    let mut vmcs = Vmcs::new(unsafe { frame(&VMCS_REGION) }, &capabilities);
+    let current = operation.load(&mut vmcs).map_err(|_| "the VMCS was not loaded")?;
+    let mut bench = Bench::new(current, &capabilities, &host)?;
+    let base = bench.values().clone();
+
+    let mut tally = Tally::default();
+    tally.compare(&mut bench, &capabilities, &base, "the valid state", None);
+    for case in CASES.iter().copied().flatten() {
+        if case.base != Base::Guest64 || !(case.possible)(&capabilities) {
+            tally.impossible += 1;
+            continue;
+        }
+        let mut state = |edit: fn(&mut Editor<'_>), what, broken| {
+            let mut values = base.clone();
+            edit(&mut Editor { values: &mut values, capabilities: &capabilities });
+            tally.compare(&mut bench, &capabilities, &values, what, Some((case, broken)));
+        };
+        state(case.breaks, "breaks", true);
+        state(case.edge, "edge", false);
+    }
+    Ok(tally)
+}
+
+impl Tally {
+    /// Judges a state, enters it, and prints what does not fit together.
+    fn compare(
+        &mut self,
+        bench: &mut Bench<'_>,
+        capabilities: &Capabilities,
+        values: &FieldValues,
+        what: &str,
+        case: Option<(&Case, bool)>,
+    ) {
+        self.states += 1;
+        let state = EntryState::new(values, capabilities, bench.circumstances());
+        let (rule, detail) = case.map_or(("none", ""), |(case, _)| (case.rule, case.what));
+        let mut good = true;
+        let mut broken = check(&state).map(|violation| violation.rule.name);
+        match (case, broken.next(), broken.next()) {
+            (Some((case, true)), Some(name), None) if name == case.rule => {}
+            (None | Some((_, false)), None, _) => {}
+            (_, first, second) => {
+                good = false;
+                say(format_args!(
+                    "error {rule} ({detail}), {what}: the checker finds {first:?} {second:?}"
+                ));
+            }
+        }
+        match bench.enter(values) {
+            Ok(outcome) if Outcomes::of(&state).allow(outcome) => {}
+            Ok(outcome) => {
+                good = false;
+                say(format_args!("error {rule} ({detail}), {what}: the CPU answers: {outcome}"));
+            }
+            Err(field) => {
+                good = false;
+                say(format_args!("error {rule} ({detail}), {what}: {field:?} was not written"));
+            }
+        }
+        self.failed += u64::from(!good);
+    }
+}
