@@ -4,7 +4,8 @@
 //! errors 7 and 8), then the guest state (exit reason 33), then load MSRs (exit
 //! reason 34), and say little more. [`check`] evaluates every rule over the fields
 //! of a VMCS and yields each one that is broken; [`Outcomes`] is what the
-//! architecture then allows the CPU to answer.
+//! architecture then allows the CPU to answer, and [`Explanation`] tells a failed entry
+//! to a person.
 //!
 //! A [`Rule`] is one row of a table: a name, what it demands in words, the fields
 //! that it reads, and a function. Each table is a [`Section`] of the manual, and they
@@ -19,10 +20,12 @@
 //! | [`Group::MsrLoad`] | VM-entry MSR-load area | exit reason 34 |
 
 mod basic;
+mod explanation;
 mod outcome;
 mod rule;
 mod state;
 
+pub use explanation::Explanation;
 pub use outcome::{Outcome, Outcomes};
 pub use rule::{Group, Rule, Section, Violation};
 pub use state::{Circumstances, EntryState};

@@ -141,6 +141,11 @@ impl<'a> Bench<'a> {
         Ok(outcome)
     }
 
+    /// The CPU, with the VMCS.
+    pub(crate) fn vmcs(&mut self) -> &mut CurrentVmcs<'a, BareMetal> {
+        &mut self.current
+    }
+
     /// A VM exit loads what the host fields say, and a case may have changed them.
     fn restore_control_registers(&mut self) {
         let cpu = self.current.cpu();

@@ -5,7 +5,6 @@
 //! CPU answers must be what the rules allow.
 
 use vmx_bare_metal::BareMetal;
-use vmx_core::cpu::ControlRegisters;
 use vmx_core::entry_check::{EntryState, Outcomes, SECTIONS, check};
 use vmx_core::field_values::FieldValues;
 use vmx_core::host_state::HostState;
@@ -14,6 +13,7 @@ use vmx_tests::entry_case::{Base, Case, Editor};
 use vmx_tests::entry_cases::{CASES, EXCEPTIONS};
 
 use crate::console::say;
+use crate::entry_basics::{self, Wrong};
 use crate::entry_trial::{Bench, frame};
 use crate::exit::ExitKind;
 use crate::shadow_stack;
@@ -56,6 +56,15 @@ fn tell(tally: &Tally) -> ExitKind {
 }
 
 fn trials() -> Result<Tally, &'static str> {
+    let mut tally = Tally::default();
+    with_bench(|bench, capabilities| try_all(bench, capabilities, &mut tally))?;
+    Ok(tally)
+}
+
+/// Brings the CPU into VMX operation with a valid VMCS for `work`.
+pub(crate) fn with_bench(
+    work: impl FnOnce(&mut Bench<'_>, &Capabilities),
+) -> Result<(), &'static str> {
     // SAFETY: ring 0 of the only CPU, whose exceptions have handlers; nothing uses
     // shadow stacks.
     let mut cpu = unsafe { BareMetal::new() };
@@ -63,37 +72,55 @@ fn trials() -> Result<Tally, &'static str> {
     if shadow_stack::supported() {
         shadow_stack::enable_cet().map_err(|_| "CR4.CET was not set")?;
     }
-    // SAFETY: this runs once, and nothing else uses the page.
+    // SAFETY: an image runs one thing, and only that uses the page.
     let region = unsafe { frame(&VMXON_REGION) };
     let mut operation = VmxOperation::enter(cpu, region, &capabilities, CpuId(0))
         .map_err(|_| "this CPU did not enter VMX operation")?;
+    if let Some((rule, outcome)) = entry_basics::without_vmcs(&capabilities) {
+        say(format_args!("error {rule}: the CPU answers: {outcome}"));
+        return Err("VMLAUNCH without a VMCS was not refused");
+    }
+    // CR4.VMXE is on from here.
     let host = HostState::from_cpu(operation.cpu(), &capabilities);
-    debug_assert_eq!(host.cr4, operation.cpu().read_cr4());
-    // SAFETY: this runs once, and nothing else uses the page.
+    // SAFETY: as for the other page.
     let mut vmcs = Vmcs::new(unsafe { frame(&VMCS_REGION) }, &capabilities);
     let current = operation.load(&mut vmcs).map_err(|_| "the VMCS was not loaded")?;
-    let mut bench = Bench::new(current, &capabilities, &host)?;
-    let base = bench.values().clone();
+    work(&mut Bench::new(current, &capabilities, &host)?, &capabilities);
+    Ok(())
+}
 
-    let mut tally = Tally::default();
-    tally.compare(&mut bench, &capabilities, &base, "the valid state", None);
+fn try_all(bench: &mut Bench<'_>, capabilities: &Capabilities, tally: &mut Tally) {
+    let base = bench.values().clone();
+    tally.basics(entry_basics::with_vmcs(bench.vmcs(), &base, capabilities, false));
+    tally.compare(bench, capabilities, &base, "the valid state", None);
+    tally.basics(entry_basics::with_vmcs(bench.vmcs(), &base, capabilities, true));
     for case in CASES.iter().copied().flatten() {
-        if case.base != Base::Guest64 || !(case.possible)(&capabilities) {
+        if case.base != Base::Guest64 || !(case.possible)(capabilities) {
             tally.impossible += 1;
             continue;
         }
         let mut state = |edit: fn(&mut Editor<'_>), what, broken| {
             let mut values = base.clone();
-            edit(&mut Editor { values: &mut values, capabilities: &capabilities });
-            tally.compare(&mut bench, &capabilities, &values, what, Some((case, broken)));
+            edit(&mut Editor { values: &mut values, capabilities });
+            tally.compare(bench, capabilities, &values, what, Some((case, broken)));
         };
         state(case.breaks, "breaks", true);
         state(case.edge, "edge", false);
     }
-    Ok(tally)
 }
 
 impl Tally {
+    /// Counts answers to entries whose fields nobody looks at.
+    fn basics<const N: usize>(&mut self, answers: [Option<Wrong>; N]) {
+        for answer in answers {
+            self.states += 1;
+            if let Some((rule, outcome)) = answer {
+                self.failed += 1;
+                say(format_args!("error {rule}: the CPU answers: {outcome}"));
+            }
+        }
+    }
+
     /// Judges a state, enters it, and prints what does not fit together.
     fn compare(
         &mut self,

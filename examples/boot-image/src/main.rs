@@ -18,6 +18,8 @@ mod demo;
 #[cfg(target_os = "none")]
 mod descriptors;
 #[cfg(target_os = "none")]
+mod entry_basics;
+#[cfg(target_os = "none")]
 mod entry_trial;
 #[cfg(target_os = "none")]
 mod entry_trials;
@@ -25,6 +27,8 @@ mod entry_trials;
 mod exceptions;
 #[cfg(target_os = "none")]
 mod exit;
+#[cfg(target_os = "none")]
+mod explain_entry_failure;
 #[cfg(target_os = "none")]
 mod extended_state;
 #[cfg(target_os = "none")]
@@ -41,6 +45,9 @@ mod start;
 /// The image's work: what happens once the processor is in a sane state.
 #[cfg(target_os = "none")]
 fn image_main(parameters: &parameters::Parameters) -> exit::ExitKind {
+    if parameters.get("example") == Some("explain_entry_failure") {
+        return explain_entry_failure::run();
+    }
     match parameters.get("compare") {
         Some("vm-entry") => return entry_trials::run(),
         Some(_) => return compare::run(),
