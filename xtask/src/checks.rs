@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 
 use crate::compare;
+use crate::protocol::Message;
 use crate::run::{Bench, DEFAULT_MODEL, LogReport, Policy};
 use crate::verdict::{self, Verdict};
 
@@ -112,8 +113,8 @@ const fn demo(name: &'static str, parameters: &'static str, end: End) -> BootChe
 }
 
 impl BootCheck {
-    /// Boots; the error says how the end differed.
-    pub(crate) fn run(&self, bench: &Bench) -> Result<()> {
+    /// Boots; what the image sums up, or an error that says how the end differed.
+    pub(crate) fn run(&self, bench: &Bench) -> Result<Vec<String>> {
         let file: String = self
             .name
             .chars()
@@ -165,7 +166,14 @@ impl BootCheck {
                 );
             }
         }
-        Ok(())
+        Ok(outcome
+            .messages
+            .into_iter()
+            .filter_map(|message| match message {
+                Message::Summary(text) => Some(text),
+                _ => None,
+            })
+            .collect())
     }
 }
 

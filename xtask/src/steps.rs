@@ -18,11 +18,13 @@ struct Step {
     variables: &'static [(&'static str, &'static str)],
     /// It reports tests of its own, which are counted instead of the call.
     counts_tests: bool,
+    /// The nightly toolchain's cargo runs it.
+    nightly: bool,
 }
 
 impl Step {
     const fn new(name: &'static str, arguments: &'static [&'static str]) -> Self {
-        Self { name, arguments, variables: &[], counts_tests: false }
+        Self { name, arguments, variables: &[], counts_tests: false, nightly: false }
     }
 }
 
@@ -84,6 +86,16 @@ const STEPS: &[Step] = &[
         ],
     ),
     Step {
+        // Miri is slow: a few cases of each property are what it has time for.
+        variables: &[("PROPTEST_CASES", "4"), ("MIRIFLAGS", "-Zmiri-disable-isolation")],
+        counts_tests: true,
+        nightly: true,
+        ..Step::new(
+            "unit tests under Miri",
+            &["miri", "test", "--package", "vmx-core", "--package", "cet-policy", "--lib"],
+        )
+    },
+    Step {
         variables: &[("RUSTDOCFLAGS", "-D warnings")],
         ..Step::new("documentation", &["doc", "--workspace", "--no-deps", "--all-features"])
     },
@@ -112,6 +124,7 @@ pub(crate) fn command() -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     workspace::ensure_targets(&workspace, &[BARE_METAL, NOT_X86])?;
     workspace::ensure_components(&workspace)?;
+    workspace::ensure_miri(&workspace)?;
     let mut totals = Totals::default();
     for step in STEPS {
         totals.add(run_step(&workspace, step)?);
@@ -123,7 +136,8 @@ pub(crate) fn command() -> Result<ExitCode> {
 
 fn run_step(workspace: &Workspace, step: &Step) -> Result<Totals> {
     let started = Instant::now();
-    let output = workspace::cargo()
+    let mut cargo = if step.nightly { workspace::nightly_cargo() } else { workspace::cargo() };
+    let output = cargo
         .args(step.arguments)
         .envs(step.variables.iter().copied())
         .env("CARGO_TERM_COLOR", "never")
@@ -172,8 +186,9 @@ fn run_boots(workspace: Workspace) -> Totals {
         let started = Instant::now();
         let result = check.run(&bench);
         show(format!("boot: {}", check.name), result.is_ok(), started, "");
-        if let Err(error) = &result {
-            println!("{error:#}");
+        match &result {
+            Ok(summaries) => summaries.iter().for_each(|summary| println!("        {summary}")),
+            Err(error) => println!("{error:#}"),
         }
         totals.add(Totals::one(result.is_ok()));
     }
@@ -183,7 +198,7 @@ fn run_boots(workspace: Workspace) -> Totals {
 fn show(name: impl Display, passed: bool, started: Instant, detail: &str) {
     let mark = if passed { "ok    " } else { "FAILED" };
     let seconds = started.elapsed().as_secs_f64();
-    println!("{mark}  {name} ({seconds:.1} s) {detail}");
+    println!("{}", format!("{mark}  {name} ({seconds:.1} s) {detail}").trim_end());
 }
 
 /// The sums of cargo's lines `test result: ok. 3 passed; 0 failed; 1 ignored; ...`.

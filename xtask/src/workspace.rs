@@ -80,6 +80,37 @@ pub(crate) fn ensure_components(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// Installs the nightly toolchain's Miri, if it is not there.
+pub(crate) fn ensure_miri(workspace: &Workspace) -> Result<()> {
+    let present = nightly_cargo()
+        .args(["miri", "--version"])
+        .current_dir(&workspace.root)
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if present {
+        return Ok(());
+    }
+    let has_nightly = Command::new("rustup")
+        .args(["run", "nightly", "rustc", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !has_nightly {
+        rustup(workspace, &["toolchain", "install", "nightly", "--profile", "minimal"])?;
+    }
+    rustup(workspace, &["component", "add", "--toolchain", "nightly", "rust-src", "miri"])
+}
+
+/// The nightly toolchain's cargo, which only Miri is run by.
+pub(crate) fn nightly_cargo() -> Command {
+    let mut command = Command::new("rustup");
+    command.args(["run", "nightly", "cargo"]);
+    // What the running cargo set is about another toolchain.
+    for variable in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
 /// Whether the toolchain has the target's libraries.
 fn has_target(workspace: &Workspace, target: &str) -> Result<bool> {
     let output = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
