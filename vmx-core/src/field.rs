@@ -72,6 +72,10 @@ pub const FIELD_COUNT: usize = control::CONTROL.len()
 /// Every field that has a name: control fields, VM-exit information, guest state,
 /// host state, and in each group by encoding.
 ///
+/// They are those of the manual's appendix as of February 2026 and of the features
+/// that it describes without an encoding there: ENCLV exiting, APIC-timer
+/// virtualization, and loading IA32_SPEC_CTRL, as KVM and Bochs have them.
+///
 /// ```
 /// use vmx_core::field::{FIELDS, Group};
 /// let read_only = FIELDS.iter().filter(|row| row.encoding.is_read_only());

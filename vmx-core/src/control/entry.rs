@@ -38,6 +38,8 @@ bitflags! {
         const LOAD_FRED_STATE = 1 << 23;
         /// IA32_SPEC_CTRL is loaded.
         const LOAD_IA32_SPEC_CTRL = 1 << 24;
+        /// Out-of-band telemetry goes on in SEAM non-root operation.
+        const ALLOW_SEAM_GUEST_TELEMETRY = 1 << 25;
         /// Unknown bits are kept.
         const _ = !0;
     }

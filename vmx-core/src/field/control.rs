@@ -1,8 +1,7 @@
 //! Control fields. Source: SDM, appendix "Field Encoding in VMCS".
 
-use super::Existence::{
-    Cr3Target, Entry, Exit, Function, PinBased, Primary, Secondary, Tertiary, TrustDomains,
-};
+use super::Existence::{Cr3Target, Exit, Function, PinBased, Primary, Secondary, Tertiary};
+use super::existence::FRED;
 use super::fields;
 use crate::control::{
     EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
@@ -100,8 +99,9 @@ fields! {
     /// Physical address of the directory for PASIDs from 80000h.
     HIGH_PASID_DIRECTORY_ADDRESS: PhysicalAddress = 0x203A
         if Secondary(SecondaryControls::PASID_TRANSLATION);
-    /// EPT pointer of a trust domain's shared memory.
-    SHARED_EPT_POINTER: u64 = 0x203C if TrustDomains;
+    /// SEAM shared EPT pointer: of a trust domain's shared memory.
+    SHARED_EPT_POINTER: u64 = 0x203C
+        if Tertiary(TertiaryControls::SEAM_GUEST_PHYSICAL_ADDRESS_WIDTH);
     /// PCONFIG-exiting bitmap: leaf functions that exit.
     PCONFIG_EXITING_BITMAP: u64 = 0x203E if Secondary(SecondaryControls::ENABLE_PCONFIG);
     /// HLATP: the root of the page tables of HLAT, with PCD and PWT.
@@ -119,7 +119,7 @@ fields! {
     /// Guest deadline shadow: IA32_TSC_DEADLINE as the guest reads it.
     GUEST_DEADLINE_SHADOW: u64 = 0x204E if Tertiary(TertiaryControls::APIC_TIMER_VIRTUALIZATION);
     /// Event data that FRED event delivery of the injected event pushes.
-    INJECTED_EVENT_DATA: u64 = 0x2052 if Entry(EntryControls::LOAD_FRED_STATE);
+    INJECTED_EVENT_DATA: u64 = 0x2052 if FRED;
 
     // 32-bit fields.
 
@@ -145,9 +145,10 @@ fields! {
     VM_ENTRY_CONTROLS: EntryControls = 0x4012;
     /// How many MSRs to load at VM entry.
     VM_ENTRY_MSR_LOAD_COUNT: u32 = 0x4014;
-    /// The event that VM entry injects.
+    /// The event that VM entry injects: "injected-event identification" in newer
+    /// manuals.
     VM_ENTRY_INTERRUPTION_INFORMATION: InterruptionInformation = 0x4016;
-    /// The error code of the injected event.
+    /// The error code of the injected event: "injected-event error code".
     VM_ENTRY_EXCEPTION_ERROR_CODE: u32 = 0x4018;
     /// Length of the injected software event's instruction, in bytes.
     VM_ENTRY_INSTRUCTION_LENGTH: u32 = 0x401A;
@@ -160,9 +161,12 @@ fields! {
     PLE_GAP: u32 = 0x4020 if Secondary(SecondaryControls::PAUSE_LOOP_EXITING);
     /// Time after which a loop of PAUSEs exits, in TSC ticks.
     PLE_WINDOW: u32 = 0x4022 if Secondary(SecondaryControls::PAUSE_LOOP_EXITING);
-    /// Time without an instruction boundary after which an exit comes; also known
-    /// as the notify window.
+    /// Time without an instruction boundary after which an exit comes, in cycles
+    /// of the crystal clock; also known as the notify window.
     INSTRUCTION_TIMEOUT_CONTROL: u32 = 0x4024 if Secondary(SecondaryControls::INSTRUCTION_TIMEOUT);
+    /// SEAM-guest key identifier: of the key of a trust domain's private memory.
+    SEAM_GUEST_KEY_ID: u32 = 0x4026
+        if Tertiary(TertiaryControls::SEAM_GUEST_PHYSICAL_ADDRESS_WIDTH);
 
     // Natural-width fields.
 

@@ -45,15 +45,21 @@ pub enum Existence {
     Entry(EntryControls),
     /// A VM-entry or a VM-exit control may be 1.
     EntryOrExit(EntryControls, ExitControls),
+    /// A VM-entry or a secondary VM-exit control may be 1.
+    EntryOrSecondaryExit(EntryControls, SecondaryExitControls),
     /// The CPU has more CR3-target values than this number.
     Cr3Target(u32),
-    /// The CPU has trust domains. No VMX capability says so: only VMREAD does.
-    TrustDomains,
 }
 
+/// The guest's FRED state. The manual gives the event data to "processors that
+/// support FRED transitions", which have these controls.
+pub(super) const FRED: Existence = Existence::EntryOrSecondaryExit(
+    EntryControls::LOAD_FRED_STATE,
+    SecondaryExitControls::SAVE_FRED_STATE,
+);
+
 impl Existence {
-    /// Whether a CPU with these capabilities has the field. `false` for
-    /// [`TrustDomains`](Self::TrustDomains).
+    /// Whether a CPU with these capabilities has the field.
     pub fn holds(self, cpu: &Capabilities) -> bool {
         match self {
             Self::Always => true,
@@ -66,8 +72,10 @@ impl Existence {
             Self::SecondaryExit(control) => cpu.secondary_exit.allows(control),
             Self::Entry(control) => cpu.entry.allows(control),
             Self::EntryOrExit(entry, exit) => cpu.entry.allows(entry) || cpu.exit.allows(exit),
+            Self::EntryOrSecondaryExit(entry, exit) => {
+                cpu.entry.allows(entry) || cpu.secondary_exit.allows(exit)
+            }
             Self::Cr3Target(number) => cpu.misc.cr3_target_count() > number,
-            Self::TrustDomains => false,
         }
     }
 }

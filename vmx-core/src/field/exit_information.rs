@@ -1,8 +1,9 @@
 //! VM-exit information fields, read-only data. Source: SDM, appendix "Field Encoding in VMCS".
 
-use super::Existence::{Entry, Secondary, Tertiary};
+use super::Existence::{Secondary, Tertiary};
+use super::existence::FRED;
 use super::fields;
-use crate::control::{EntryControls, SecondaryControls, TertiaryControls};
+use crate::control::{SecondaryControls, TertiaryControls};
 use crate::error::InstructionError;
 use crate::exit_reason::ExitReason;
 use crate::frame::PhysicalAddress;
@@ -19,7 +20,7 @@ fields! {
     /// What the exiting WRMSRLIST would write.
     MSR_DATA: u64, ReadOnly = 0x2402 if Tertiary(TertiaryControls::ENABLE_MSR_LIST_INSTRUCTIONS);
     /// Event data of the event whose delivery the exit interrupted.
-    ORIGINAL_EVENT_DATA: u64, ReadOnly = 0x2404 if Entry(EntryControls::LOAD_FRED_STATE);
+    ORIGINAL_EVENT_DATA: u64, ReadOnly = 0x2404 if FRED;
 
     // 32-bit fields.
 
@@ -27,13 +28,15 @@ fields! {
     VM_INSTRUCTION_ERROR: InstructionError, ReadOnly = 0x4400;
     /// Exit reason.
     EXIT_REASON: ExitReason, ReadOnly = 0x4402;
-    /// VM-exit interruption information.
+    /// VM-exit interruption information: "exiting-event identification" in newer
+    /// manuals.
     VM_EXIT_INTERRUPTION_INFORMATION: InterruptionInformation, ReadOnly = 0x4404;
-    /// VM-exit interruption error code.
+    /// VM-exit interruption error code: "exiting-event error code".
     VM_EXIT_INTERRUPTION_ERROR_CODE: u32, ReadOnly = 0x4406;
-    /// IDT-vectoring information: the event whose delivery the exit interrupted.
+    /// IDT-vectoring information: the event whose delivery the exit interrupted;
+    /// "original-event identification" in newer manuals.
     IDT_VECTORING_INFORMATION: InterruptionInformation, ReadOnly = 0x4408;
-    /// IDT-vectoring error code.
+    /// IDT-vectoring error code: "original-event error code".
     IDT_VECTORING_ERROR_CODE: u32, ReadOnly = 0x440A;
     /// Length of the instruction that exited, in bytes.
     VM_EXIT_INSTRUCTION_LENGTH: u32, ReadOnly = 0x440C;

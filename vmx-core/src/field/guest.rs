@@ -1,6 +1,7 @@
 //! Guest-state fields. Source: SDM, appendix "Field Encoding in VMCS".
 
 use super::Existence::{Entry, EntryOrExit, PinBased, Secondary, Tertiary};
+use super::existence::FRED;
 use super::fields;
 use crate::access_rights::AccessRights;
 use crate::control::{
@@ -51,7 +52,7 @@ fields! {
         if EntryOrExit(EntryControls::LOAD_IA32_EFER, ExitControls::SAVE_IA32_EFER);
     /// Guest IA32_PERF_GLOBAL_CTRL.
     GUEST_IA32_PERF_GLOBAL_CTRL: u64 = 0x2808
-        if EntryOrExit(EntryControls::LOAD_IA32_PERF_GLOBAL_CTRL, ExitControls::SAVE_IA32_PERF_GLOBAL_CTRL);
+        if Entry(EntryControls::LOAD_IA32_PERF_GLOBAL_CTRL);
     /// Guest PDPTE 0, used with PAE paging under EPT.
     GUEST_PDPTE_0: u64 = 0x280A if Secondary(SecondaryControls::ENABLE_EPT);
     /// Guest PDPTE 1, used with PAE paging under EPT.
@@ -72,21 +73,21 @@ fields! {
     /// Guest IA32_PKRS.
     GUEST_IA32_PKRS: u64 = 0x2818 if Entry(EntryControls::LOAD_PKRS);
     /// Guest IA32_FRED_CONFIG.
-    GUEST_IA32_FRED_CONFIG: u64 = 0x281A if Entry(EntryControls::LOAD_FRED_STATE);
+    GUEST_IA32_FRED_CONFIG: u64 = 0x281A if FRED;
     /// Guest IA32_FRED_RSP1.
-    GUEST_IA32_FRED_RSP1: u64 = 0x281C if Entry(EntryControls::LOAD_FRED_STATE);
+    GUEST_IA32_FRED_RSP1: u64 = 0x281C if FRED;
     /// Guest IA32_FRED_RSP2.
-    GUEST_IA32_FRED_RSP2: u64 = 0x281E if Entry(EntryControls::LOAD_FRED_STATE);
+    GUEST_IA32_FRED_RSP2: u64 = 0x281E if FRED;
     /// Guest IA32_FRED_RSP3.
-    GUEST_IA32_FRED_RSP3: u64 = 0x2820 if Entry(EntryControls::LOAD_FRED_STATE);
+    GUEST_IA32_FRED_RSP3: u64 = 0x2820 if FRED;
     /// Guest IA32_FRED_STKLVLS.
-    GUEST_IA32_FRED_STKLVLS: u64 = 0x2822 if Entry(EntryControls::LOAD_FRED_STATE);
+    GUEST_IA32_FRED_STKLVLS: u64 = 0x2822 if FRED;
     /// Guest IA32_FRED_SSP1.
-    GUEST_IA32_FRED_SSP1: u64 = 0x2824 if Entry(EntryControls::LOAD_FRED_STATE);
+    GUEST_IA32_FRED_SSP1: u64 = 0x2824 if FRED;
     /// Guest IA32_FRED_SSP2.
-    GUEST_IA32_FRED_SSP2: u64 = 0x2826 if Entry(EntryControls::LOAD_FRED_STATE);
+    GUEST_IA32_FRED_SSP2: u64 = 0x2826 if FRED;
     /// Guest IA32_FRED_SSP3.
-    GUEST_IA32_FRED_SSP3: u64 = 0x2828 if Entry(EntryControls::LOAD_FRED_STATE);
+    GUEST_IA32_FRED_SSP3: u64 = 0x2828 if FRED;
     /// Guest IA32_SPEC_CTRL.
     GUEST_IA32_SPEC_CTRL: u64 = 0x282E if Entry(EntryControls::LOAD_IA32_SPEC_CTRL);
     /// Guest deadline: when the virtual timer fires, in the CPU's own TSC.
