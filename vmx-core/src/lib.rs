@@ -49,6 +49,8 @@ pub mod exit_reason;
 pub mod field;
 pub mod field_values;
 pub mod frame;
+pub mod general_register;
+pub mod guest_event_state;
 pub mod guest_registers;
 pub mod guest_state;
 pub mod host_state;
