@@ -34,6 +34,7 @@ pub mod departures;
 pub mod driver;
 pub mod entry_case;
 pub mod entry_cases;
+pub mod field_difference;
 #[cfg(not(target_os = "none"))]
 pub mod legality;
 #[cfg(not(target_os = "none"))]

@@ -73,24 +73,6 @@ bitflags! {
     }
 }
 
-impl FieldValue for InterruptibilityState {
-    fn from_field(raw: u64) -> Self {
-        Self::from_bits_retain(raw as u32)
-    }
-    fn into_field(self) -> u64 {
-        self.bits().into()
-    }
-}
-
-impl FieldValue for PendingDebugExceptions {
-    fn from_field(raw: u64) -> Self {
-        Self::from_bits_retain(raw)
-    }
-    fn into_field(self) -> u64 {
-        self.bits()
-    }
-}
-
 /// The activity state: whether the guest executes instructions. A number that is
 /// not among the constants is a value like the others; VM entry refuses it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -129,15 +111,6 @@ impl fmt::Debug for ActivityState {
             Self::WAIT_FOR_SIPI => f.write_str("wait-for-SIPI"),
             Self(other) => write!(f, "unknown activity state {other}"),
         }
-    }
-}
-
-impl FieldValue for ActivityState {
-    fn from_field(raw: u64) -> Self {
-        Self(raw as u32)
-    }
-    fn into_field(self) -> u64 {
-        self.0.into()
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) fn command(options: &Options) -> Result<ExitCode> {
         limit,
         |message| match message {
             Message::Summary(text) | Message::Note(text) => println!("{text}"),
+            Message::Difference(difference) => println!("{difference:x?}"),
+            Message::FieldDifference(difference) => println!("{difference:x?}"),
             Message::Error(text) | Message::Fatal(text) => eprintln!("{text}"),
             _ => {}
         },

@@ -36,6 +36,8 @@ enum End {
     Passes,
     /// Every difference is a known departure.
     RulesAgree,
+    /// Every VMCS field that is missing or surplus is a known difference.
+    FieldsAgree,
     /// Refused, with a text that contains this.
     Refused(&'static str),
     /// Failed, with a text that contains this.
@@ -50,6 +52,11 @@ pub(crate) const ALL: &[BootCheck] = &[
     compare("rules of the CET MSRs on sapphire_rapids", DEFAULT_MODEL),
     compare("rules of the CET MSRs on tigerlake", "tigerlake"),
     compare("rules of the CET MSRs on arrow_lake", "arrow_lake"),
+    fields("every VMCS encoding on sapphire_rapids", DEFAULT_MODEL),
+    fields("every VMCS encoding on tigerlake", "tigerlake"),
+    fields("every VMCS encoding on arrow_lake", "arrow_lake"),
+    fields("every VMCS encoding on corei7_skylake_x", "corei7_skylake_x"),
+    fields("every VMCS encoding on corei7_haswell_4770", "corei7_haswell_4770"),
     entry("VM-entry rules on sapphire_rapids", DEFAULT_MODEL),
     entry("VM-entry rules on tigerlake", "tigerlake"),
     entry("VM-entry rules on corei7_skylake_x, without CET", "corei7_skylake_x"),
@@ -100,6 +107,10 @@ const fn compare(name: &'static str, model: &'static str) -> BootCheck {
     BootCheck { model, ..demo(name, compare::PARAMETERS, End::RulesAgree) }
 }
 
+const fn fields(name: &'static str, model: &'static str) -> BootCheck {
+    BootCheck { model, ..demo(name, "compare=fields", End::FieldsAgree) }
+}
+
 const fn entry(name: &'static str, model: &'static str) -> BootCheck {
     BootCheck { model, ..demo(name, "compare=vm-entry", End::Passes) }
 }
@@ -142,6 +153,14 @@ impl BootCheck {
                 Verdict::Passed => {}
                 other => bail!(describe(&other)),
             },
+            (End::FieldsAgree, Verdict::Passed) => {
+                for message in &outcome.messages {
+                    if let Message::FieldDifference(difference) = message {
+                        let known = difference.explain();
+                        ensure!(known.is_some(), "not explained: {difference:x?}");
+                    }
+                }
+            }
             (End::Passes | End::CountsAgree, Verdict::Passed) => {}
             (End::Refused(part), Verdict::Refused(text)) => {
                 ensure!(text.contains(part), "refused with `{text}`, which does not name `{part}`");

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use vmx_core::MsrIndex;
+use vmx_core::field::Encoding;
 use vmx_tests::cet_msr_difference::{CetMsrDifference, Instruction};
+use vmx_tests::field_difference::FieldDifference;
 
 /// The guests of the example, in the order of the table.
 pub(crate) const GUESTS: [&str; 3] = ["wrmsr", "xrstors", "unused"];
@@ -41,6 +43,8 @@ pub(crate) enum Message {
     },
     /// A value of a CET MSR that the manual and the CPU judge differently.
     Difference(CetMsrDifference),
+    /// A VMCS field that the table and the CPU judge differently.
+    FieldDifference(FieldDifference),
     /// How many values were compared.
     Compared {
         /// All.
@@ -176,6 +180,13 @@ fn message(kind: &str, rest: &str) -> Result<Message> {
             value: pairs.number("value")?,
             manual_faults: pairs.fault("manual")?,
             cpu_faults: pairs.fault("cpu")?,
+        }),
+        "field-difference" => Message::FieldDifference(FieldDifference {
+            encoding: Encoding(
+                u32::try_from(pairs.number("encoding")?).context("`encoding=` is too large")?,
+            ),
+            expected: pairs.number("expected")? != 0,
+            found: pairs.number("found")? != 0,
         }),
         "compared" => Message::Compared {
             rules: pairs.number("rules")?,

@@ -1,9 +1,7 @@
 //! One VM entry with given field values, and what the CPU answered.
 
 use vmx_bare_metal::BareMetal;
-use vmx_core::control::{
-    EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
-};
+use vmx_core::control::{EntryControls, ExitControls, PinBasedControls, PrimaryControls};
 use vmx_core::cpu::{ControlRegisters, EntryInstruction, VmcsAccess};
 use vmx_core::entry_check::{Circumstances, Outcome};
 use vmx_core::field::{self, Encoding};
@@ -26,21 +24,19 @@ static GUEST_STACK: Page = Page::new();
 const REQUIRED: ControlSet = ControlSet {
     pin_based: PinBasedControls::ACTIVATE_VMX_PREEMPTION_TIMER,
     primary: PrimaryControls::HLT_EXITING.union(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS),
-    secondary: SecondaryControls::empty(),
     exit: ExitControls::HOST_ADDRESS_SPACE_SIZE,
     entry: EntryControls::IA32E_MODE_GUEST,
+    ..ControlSet::EMPTY
 };
 
 const WANTED: ControlSet = ControlSet {
-    pin_based: PinBasedControls::empty(),
-    primary: PrimaryControls::empty(),
-    secondary: SecondaryControls::empty(),
     exit: ExitControls::LOAD_IA32_EFER
         .union(ExitControls::LOAD_IA32_PAT)
         .union(ExitControls::LOAD_CET_STATE),
     entry: EntryControls::LOAD_IA32_EFER
         .union(EntryControls::LOAD_IA32_PAT)
         .union(EntryControls::LOAD_CET_STATE),
+    ..ControlSet::EMPTY
 };
 
 /// The physical address of a page of the image: memory is mapped to itself.

@@ -32,6 +32,8 @@ mod explain_entry_failure;
 #[cfg(target_os = "none")]
 mod extended_state;
 #[cfg(target_os = "none")]
+mod field_trials;
+#[cfg(target_os = "none")]
 mod hypervisor_run;
 #[cfg(target_os = "none")]
 mod paging;
@@ -49,6 +51,7 @@ fn image_main(parameters: &parameters::Parameters) -> exit::ExitKind {
         return explain_entry_failure::run();
     }
     match parameters.get("compare") {
+        Some("fields") => return field_trials::run(),
         Some("vm-entry") => return entry_trials::run(),
         Some(_) => return compare::run(),
         None => {}

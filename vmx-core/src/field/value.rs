@@ -12,6 +12,7 @@ use crate::control::{
 use crate::error::InstructionError;
 use crate::exit_reason::ExitReason;
 use crate::frame::PhysicalAddress;
+use crate::guest_event_state::{ActivityState, InterruptibilityState, PendingDebugExceptions};
 use crate::interruption::InterruptionInformation;
 use crate::ssp::CetControl;
 
@@ -96,6 +97,18 @@ impl FieldValue for AccessRights {
     }
 }
 
+impl FieldValue for ActivityState {
+    fn from_field(raw: u64) -> Self {
+        Self(raw as u32)
+    }
+    fn into_field(self) -> u64 {
+        self.0.into()
+    }
+    fn describe(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}: {self:?}", self.0)
+    }
+}
+
 impl FieldValue for ExitReason {
     fn from_field(raw: u64) -> Self {
         Self(raw as u32)
@@ -151,6 +164,8 @@ macro_rules! flags_are_field_values {
 }
 
 flags_are_field_values! {
+    InterruptibilityState: u32,
+    PendingDebugExceptions: u64,
     PinBasedControls: u32,
     PrimaryControls: u32,
     SecondaryControls: u32,

@@ -268,10 +268,10 @@ const CAPABILITIES: Capabilities = Capabilities {
     secondary: AllowedSettings::from_msr(0),
     exit: AllowedSettings::from_msr(0),
     entry: AllowedSettings::from_msr(0),
-    misc: 0,
     cr0_fixed: FixedBits { must_be_one: 0, may_be_one: 0 },
     cr4_fixed: FixedBits { must_be_one: 0, may_be_one: 0 },
     linear_address_width: LinearAddressWidth::Bits48,
+    ..Capabilities::NOTHING
 };
 
 fn frame(page: &Page, address: u64) -> Frame<'_> {
