@@ -63,6 +63,7 @@ pub mod io_bitmap;
 pub mod lifecycle;
 pub mod msr;
 pub mod msr_bitmap;
+pub mod msr_list;
 pub mod operation_error;
 mod page_bits;
 pub mod region;
