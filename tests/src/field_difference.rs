@@ -30,7 +30,7 @@ pub const KNOWN: &[KnownDifference] = &[KnownDifference {
     found: true,
     reason: "GUEST_IA32_SPEC_CTRL exists, but the VM-entry control that loads it is not reported: \
              Bochs puts its bit into the capability of the secondary VM-exit controls instead \
-             (cpu/vmcs.cc, init_vmentry_capabilities)",
+             (cpu/vmcs.cc, init_vmentry_ctrls)",
 }];
 
 impl FieldDifference {

@@ -39,6 +39,12 @@ const WANTED: ControlSet = ControlSet {
     ..ControlSet::EMPTY
 };
 
+/// The controls of a valid state on this CPU.
+pub(crate) fn controls(capabilities: &Capabilities) -> Result<ControlSet, &'static str> {
+    ControlSet::negotiate(capabilities, &REQUIRED, &WANTED)
+        .map_err(|_| "this CPU lacks controls that every trial needs")
+}
+
 /// The physical address of a page of the image: memory is mapped to itself.
 pub(crate) fn address_of(page: &'static Page) -> PhysicalAddress {
     PhysicalAddress((page as *const Page).addr() as u64)
@@ -69,10 +75,9 @@ impl<'a> Bench<'a> {
     pub(crate) fn new(
         mut current: CurrentVmcs<'a, BareMetal>,
         capabilities: &Capabilities,
+        controls: &ControlSet,
         host: &HostState,
     ) -> Result<Self, &'static str> {
-        let controls = ControlSet::negotiate(capabilities, &REQUIRED, &WANTED)
-            .map_err(|_| "this CPU lacks controls that every trial needs")?;
         GUEST_CODE.write_bytes(0, &PROGRAM).map_err(|_| "the program does not fit")?;
         let guest = GuestState64 {
             rip: address_of(&GUEST_CODE).0,

@@ -14,7 +14,7 @@ use vmx_tests::entry_cases::{CASES, EXCEPTIONS};
 
 use crate::console::say;
 use crate::entry_basics::{self, Wrong};
-use crate::entry_trial::{Bench, frame};
+use crate::entry_trial::{self, Bench, frame};
 use crate::exit::ExitKind;
 use crate::shadow_stack;
 
@@ -81,11 +81,12 @@ pub(crate) fn with_bench(
         return Err("VMLAUNCH without a VMCS was not refused");
     }
     // CR4.VMXE is on from here.
-    let host = HostState::from_cpu(operation.cpu(), &capabilities);
+    let controls = entry_trial::controls(&capabilities)?;
+    let host = HostState::from_cpu(operation.cpu(), &capabilities, &controls);
     // SAFETY: as for the other page.
     let mut vmcs = Vmcs::new(unsafe { frame(&VMCS_REGION) }, &capabilities);
     let current = operation.load(&mut vmcs).map_err(|_| "the VMCS was not loaded")?;
-    work(&mut Bench::new(current, &capabilities, &host)?, &capabilities);
+    work(&mut Bench::new(current, &capabilities, &controls, &host)?, &capabilities);
     Ok(())
 }
 
