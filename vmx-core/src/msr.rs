@@ -80,6 +80,8 @@ pub enum NamedMsr {
     VmxCr4Fixed1 = 0x489,
     /// IA32_VMX_PROCBASED_CTLS2; needs the secondary processor-based controls.
     VmxProcBasedCtls2 = 0x48B,
+    /// IA32_VMX_EPT_VPID_CAP; needs the secondary control "enable EPT" or "enable VPID".
+    VmxEptVpidCap = 0x48C,
     /// IA32_VMX_TRUE_PINBASED_CTLS; needs IA32_VMX_BASIC bit 55, as do the next three.
     VmxTruePinBasedCtls = 0x48D,
     /// IA32_VMX_TRUE_PROCBASED_CTLS.
