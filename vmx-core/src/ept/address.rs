@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::field::FieldValue;
 use crate::frame::PAGE_WORDS;
 
 /// A guest-physical address, in bytes: what the guest takes for a physical one.
@@ -12,6 +13,15 @@ pub struct GuestPhysicalAddress(pub u64);
 impl fmt::Debug for GuestPhysicalAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GuestPhysicalAddress({:#x})", self.0)
+    }
+}
+
+impl FieldValue for GuestPhysicalAddress {
+    fn from_field(raw: u64) -> Self {
+        Self(raw)
+    }
+    fn into_field(self) -> u64 {
+        self.0
     }
 }
 

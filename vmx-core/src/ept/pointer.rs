@@ -5,6 +5,7 @@ use core::fmt;
 use bitflags::bitflags;
 
 use crate::ept::{EptRules, Invalidation, Level, MemoryType};
+use crate::field::FieldValue;
 use crate::frame::PhysicalAddress;
 
 bitflags! {
@@ -163,6 +164,15 @@ impl EptPointer {
         } else {
             Invalidation::NotNeeded
         }
+    }
+}
+
+impl FieldValue for EptPointer {
+    fn from_field(raw: u64) -> Self {
+        Self(raw)
+    }
+    fn into_field(self) -> u64 {
+        self.0
     }
 }
 
