@@ -1,7 +1,7 @@
 //! The CPU, asked what it can do.
 
 use cet_policy::{CpuCet, HostCet, HostMode};
-use vmx_core::cpu::{Cpuid, Msr, VmxInstructions};
+use vmx_core::cpu::{Cpuid, InveptScope, Msr, VmxInstructions};
 use vmx_core::ept::{EptCapabilities, EptRules};
 use vmx_core::msr::NamedMsr;
 use vmx_core::{Capabilities, ControlSet, CpuId, MsrIndex, VmxOperation};
@@ -51,8 +51,13 @@ impl Machine {
         pool: &PagePool<'m>,
     ) -> Result<VmxOperation<'m, C>, RunError> {
         let frame = pool.take_frame().ok_or(RunError::OutOfMemory)?;
-        VmxOperation::enter(cpu, frame, &self.capabilities, CpuId(0))
-            .map_err(|refused| RunError::Enter(refused.error))
+        let mut operation = VmxOperation::enter(cpu, frame, &self.capabilities, CpuId(0))
+            .map_err(|refused| RunError::Enter(refused.error))?;
+        // Whoever used VMX before may have left mappings cached.
+        if self.ept.capabilities.supports_invept(InveptScope::AllContexts) {
+            operation.cpu().invept(InveptScope::AllContexts)?;
+        }
+        Ok(operation)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Map, unmap, protect, split, and release of a table.
 
-use crate::ept::entry::{self, check_address};
+use crate::ept::entry;
 use crate::ept::walk::Slot;
 use crate::ept::{
     Entry, EntryFlags, Ept, EptError, GuestPhysicalAddress, Invalidation, Level, PageEntry,
@@ -178,8 +178,9 @@ impl<'m, M: Memory + ?Sized> Ept<'m, M> {
     /// The level whose entries map pages of this size, if one can be at `at`.
     fn check_page(&self, at: GuestPhysicalAddress, size: PageSize) -> Result<Level, EptError> {
         self.check_width(at)?;
-        check_address(PhysicalAddress(at.0), size, &self.rules)?;
-        if self.rules.capabilities.supports_page_size(size) {
+        if size.offset(at.0) != 0 {
+            Err(EptError::Misaligned { address: at.0, size })
+        } else if self.rules.capabilities.supports_page_size(size) {
             Ok(size.level())
         } else {
             Err(EptError::PageSize(size))

@@ -57,8 +57,8 @@ bitflags! {
     }
 }
 
-/// Bits 51:12.
-const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
+/// Bits 51:12, of an entry and of EPTP.
+pub(super) const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 /// Bits 5:3.
 const MEMORY_TYPE: u64 = 0b111 << 3;
 /// Bit 7 above the page table: the entry maps a page.
@@ -131,7 +131,7 @@ impl Entry {
             Some(size) => Self::Page(PageEntry {
                 address,
                 size,
-                memory_type: memory_type(raw).ok_or(Misconfiguration::MemoryType(0))?,
+                memory_type: memory_type(raw)?,
                 flags: EntryFlags::from_bits_retain(raw & !fields(size)),
             }),
         })
@@ -204,9 +204,13 @@ pub(super) const fn maps_page(raw: u64, level: Level) -> bool {
     matches!(level, Level::PageTable) || level.page_size().is_some() && raw & MAPS_PAGE != 0
 }
 
-/// Bits 5:3 as a memory type.
-pub(super) const fn memory_type(raw: u64) -> Option<MemoryType> {
-    MemoryType::from_number((raw & MEMORY_TYPE) >> 3)
+/// Bits 5:3 of an entry that maps a page.
+pub(super) const fn memory_type(raw: u64) -> Result<MemoryType, Misconfiguration> {
+    let number = (raw & MEMORY_TYPE) >> 3;
+    match MemoryType::from_number(number) {
+        Some(memory_type) => Ok(memory_type),
+        None => Err(Misconfiguration::MemoryType(number as u8)),
+    }
 }
 
 /// The raw entry that maps part `index` (below 512) of the large page that `raw`
@@ -229,7 +233,7 @@ const fn fields(size: PageSize) -> u64 {
 }
 
 /// Whether an entry can hold the address of something of this size.
-pub(super) fn check_address(
+fn check_address(
     address: PhysicalAddress,
     size: PageSize,
     rules: &EptRules,

@@ -7,6 +7,15 @@ use crate::frame::PhysicalAddress;
 
 /// Why an operation on EPT is refused. Unless it says otherwise, nothing has changed
 /// but that tables may have been added that map nothing.
+///
+/// ```
+/// use vmx_core::ept::{EptError, Level, Misconfiguration};
+/// let reason = Misconfiguration::WriteWithoutRead;
+/// assert_eq!(
+///     EptError::Misconfigured { level: Level::PageTable, reason }.to_string(),
+///     "EPT: a misconfigured entry in the PageTable: writable (bit 1) but not readable (bit 0)"
+/// );
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EptError {
     /// EPTP is not one that the CPU takes.

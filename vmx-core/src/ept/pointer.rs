@@ -4,6 +4,7 @@ use core::fmt;
 
 use bitflags::bitflags;
 
+use crate::ept::entry::ADDRESS;
 use crate::ept::{EptRules, Invalidation, Level, MemoryType};
 use crate::field::FieldValue;
 use crate::frame::PhysicalAddress;
@@ -46,9 +47,6 @@ bitflags! {
 pub struct EptPointer(u64);
 
 impl EptPointer {
-    /// Bits 51:12.
-    const ROOT: u64 = 0x000F_FFFF_FFFF_F000;
-
     /// The pointer to the table at `root`, which is of the level `top`
     /// ([`Level::Pml4`] or [`Level::Pml5`]). `memory_type` is that of the CPU's
     /// accesses to the tables, not the guest's.
@@ -62,7 +60,7 @@ impl EptPointer {
         flags: EptPointerFlags,
         rules: &EptRules,
     ) -> Result<Self, EptPointerError> {
-        if root.0 & !Self::ROOT != 0 {
+        if root.0 & !ADDRESS != 0 {
             return Err(EptPointerError::Root(root));
         }
         if !matches!(top, Level::Pml4 | Level::Pml5) {
@@ -127,7 +125,7 @@ impl EptPointer {
 
     /// Bits 51:12: where the top-level table is.
     pub const fn root(self) -> PhysicalAddress {
-        PhysicalAddress(self.0 & Self::ROOT)
+        PhysicalAddress(self.0 & ADDRESS)
     }
 
     /// Bits 2:0: the memory type of the CPU's accesses to the tables; `None` for a

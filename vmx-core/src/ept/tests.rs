@@ -272,8 +272,6 @@ fn explains(invalidation: Invalidation, old: Translation, new: Option<Translatio
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 3 } else { 256 }))]
-
     #[test]
     fn the_tables_do_what_the_model_does(
         operations in prop::collection::vec(any_operation(), 1..40),
