@@ -86,6 +86,16 @@ impl Page {
         }
     }
 
+    /// Writes `new` into the word at `index` if it holds `current`, as one atomic step.
+    ///
+    /// # Errors
+    /// What the word holds instead (0 beyond the page); nothing is written.
+    #[inline]
+    pub fn compare_exchange(&self, index: usize, current: u64, new: u64) -> Result<(), u64> {
+        let word = self.0.get(index).ok_or(0u64)?;
+        word.compare_exchange(current, new, Relaxed, Relaxed).map(|_| ())
+    }
+
     /// Writes the same word everywhere.
     pub fn fill(&self, value: u64) {
         for word in &self.0 {

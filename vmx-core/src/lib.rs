@@ -46,6 +46,7 @@ pub mod control_set;
 pub mod cpu;
 pub mod cpu_id;
 pub mod entry_check;
+pub mod ept;
 pub mod error;
 pub mod exit_qualification;
 pub mod exit_reason;

@@ -88,6 +88,16 @@ pub(crate) const ALL: &[BootCheck] = &[
         limit: Duration::from_secs(2),
         ..demo("a hung host is killed at the limit", "demo=hang", End::Fails("time limit"))
     },
+    demo("EPT guards a guest's shadow stack", "ept=shadow-stack", End::Passes),
+    BootCheck {
+        model: "tigerlake",
+        ..demo("EPT guards a guest's shadow stack on tigerlake", "ept=shadow-stack", End::Passes)
+    },
+    demo(
+        "without EPTP[7] nothing guards it, which is noticed",
+        "ept=shadow-stack fault=no-control",
+        End::Fails("without bit 60: no EPT violation"),
+    ),
     demo("a page fault of the image", "demo=page-fault", End::Fails("#PF page fault")),
     demo("a stack overflow of the image", "demo=stack-overflow", End::Fails("#DF double fault")),
     demo("a host on a shadow stack, twice", "demo=shadow-stack", End::Passes),

@@ -33,7 +33,7 @@ const ROUNDS: u64 = 400;
 /// Switches between two progress lines.
 const PROGRESS_STEP: u64 = 300;
 /// Pages for the VMX regions and guests of all scenarios.
-const POOL_PAGES: usize = 128;
+const POOL_PAGES: usize = 160;
 
 static POOL: [Page; POOL_PAGES] = [const { Page::new() }; POOL_PAGES];
 static HOST_SHADOW_STACK: ShadowStackPage = ShadowStackPage::new();

@@ -24,6 +24,8 @@ mod entry_trial;
 #[cfg(target_os = "none")]
 mod entry_trials;
 #[cfg(target_os = "none")]
+mod ept_run;
+#[cfg(target_os = "none")]
 mod exceptions;
 #[cfg(target_os = "none")]
 mod exit;
@@ -58,6 +60,8 @@ fn image_main(parameters: &parameters::Parameters) -> exit::ExitKind {
     }
     if let Some(name) = parameters.get("demo") {
         demo::run(name)
+    } else if let Some(name) = parameters.get("ept") {
+        ept_run::run(name, parameters)
     } else {
         hypervisor_run::run(parameters)
     }

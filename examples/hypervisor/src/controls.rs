@@ -13,8 +13,8 @@ pub const REQUIRED: ControlSet = ControlSet {
     primary: PrimaryControls::USE_MSR_BITMAPS
         .union(PrimaryControls::HLT_EXITING)
         .union(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS),
-    // Guests execute XSAVES and XRSTORS.
-    secondary: SecondaryControls::ENABLE_XSAVES,
+    // Guests execute XSAVES and XRSTORS, and have guest-physical addresses.
+    secondary: SecondaryControls::ENABLE_XSAVES.union(SecondaryControls::ENABLE_EPT),
     // The pair that keeps the guest's IA32_S_CET out of the host, and back.
     exit: ExitControls::LOAD_CET_STATE
         .union(ExitControls::HOST_ADDRESS_SPACE_SIZE)

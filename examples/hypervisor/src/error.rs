@@ -5,10 +5,12 @@ use core::fmt;
 use cet_policy::Refused;
 use vmx_core::capability::NoVmx;
 use vmx_core::control_set::ControlError;
+use vmx_core::cpu::VmcsAccess;
+use vmx_core::ept::{EptError, GuestPhysicalAddress};
 use vmx_core::operation_error::{EnterError, LeaveError, LoadError};
-use vmx_core::{BasicExitReason, ExitReason, VmxError};
+use vmx_core::{BasicExitReason, ExitReason, VmxError, field};
 
-use crate::guest_memory::OutOfMemory;
+use crate::guest_memory::GuestMemoryError;
 use crate::guest_program::Role;
 
 /// Why a run ended early.
@@ -30,6 +32,8 @@ pub enum RunError {
     Vmx(VmxError),
     /// The hypervisor's pages are used up.
     OutOfMemory,
+    /// The CPU does not take the guest's EPT, or it cannot be changed.
+    Ept(EptError),
     /// VM entry failed with a VM-instruction error.
     EntryInstruction(Role, VmxError),
     /// VM entry failed while or after loading guest state.
@@ -47,6 +51,8 @@ pub enum RunError {
     },
     /// The VMX-preemption timer stopped the guest.
     GuestHangs(Role),
+    /// The guest reached for memory in a way that its EPT does not allow.
+    EptViolation(Role, EptViolation),
     /// An exit that the hypervisor has no answer for.
     UnexpectedExit(Role, ExitReason),
 }
@@ -54,7 +60,61 @@ pub enum RunError {
 impl RunError {
     /// Whether the CPU lacks something, rather than something having gone wrong.
     pub const fn is_refusal(&self) -> bool {
-        matches!(self, Self::NoVmx(_) | Self::Refused(_) | Self::Controls(_))
+        matches!(
+            self,
+            Self::NoVmx(_)
+                | Self::Refused(_)
+                | Self::Controls(_)
+                | Self::Ept(EptError::Pointer(_) | EptError::PageSize(_))
+        )
+    }
+}
+
+/// An EPT violation, as the VM exit reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EptViolation {
+    /// The exit qualification, all bits kept.
+    pub qualification: u64,
+    /// The guest-physical address.
+    pub guest_physical_address: GuestPhysicalAddress,
+    /// The guest-linear address; means something if bit 7 of the qualification is 1.
+    pub guest_linear_address: u64,
+}
+
+impl EptViolation {
+    /// Reads it from the current VMCS, after an exit for this reason.
+    ///
+    /// # Errors
+    /// [`VmxError`] of the VMREAD that failed.
+    pub fn read<V: VmcsAccess>(vmcs: &mut V) -> Result<Self, VmxError> {
+        Ok(Self {
+            qualification: vmcs.read(field::EXIT_QUALIFICATION)?,
+            guest_physical_address: GuestPhysicalAddress(
+                vmcs.read(field::GUEST_PHYSICAL_ADDRESS)?.0,
+            ),
+            guest_linear_address: vmcs.read(field::GUEST_LINEAR_ADDRESS)?,
+        })
+    }
+
+    /// Bit 13: the access was to a shadow stack.
+    pub const fn is_shadow_stack_access(&self) -> bool {
+        self.qualification & 1 << 13 != 0
+    }
+
+    /// Bit 14: bit 60 of the entry that maps the page is 1, under supervisor
+    /// shadow-stack control.
+    pub const fn is_supervisor_shadow_stack_page(&self) -> bool {
+        self.qualification & 1 << 14 != 0
+    }
+}
+
+impl fmt::Display for EptViolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "EPT violation at guest-physical address {:#x}, linear {:#x} (qualification {:#x})",
+            self.guest_physical_address.0, self.guest_linear_address, self.qualification
+        )
     }
 }
 
@@ -83,9 +143,17 @@ impl From<VmxError> for RunError {
         Self::Vmx(error)
     }
 }
-impl From<OutOfMemory> for RunError {
-    fn from(_: OutOfMemory) -> Self {
-        Self::OutOfMemory
+impl From<EptError> for RunError {
+    fn from(error: EptError) -> Self {
+        Self::Ept(error)
+    }
+}
+impl From<GuestMemoryError> for RunError {
+    fn from(error: GuestMemoryError) -> Self {
+        match error {
+            GuestMemoryError::OutOfMemory => Self::OutOfMemory,
+            GuestMemoryError::Ept(error) => Self::Ept(error),
+        }
     }
 }
 
@@ -99,6 +167,8 @@ impl fmt::Display for RunError {
             Self::Leave(error) => fmt::Display::fmt(error, f),
             Self::Load(error) => fmt::Display::fmt(error, f),
             Self::Vmx(error) => fmt::Display::fmt(error, f),
+            Self::Ept(error) => fmt::Display::fmt(error, f),
+            Self::EptViolation(role, violation) => write!(f, "guest {role}: {violation}"),
             Self::OutOfMemory => f.write_str("the hypervisor's pages are used up"),
             Self::EntryInstruction(role, error) => {
                 write!(f, "VM entry of guest {role} failed: {error}")
@@ -122,10 +192,14 @@ impl fmt::Display for RunError {
 impl core::error::Error for RunError {}
 
 /// The error for an exit that nobody expected, the timer's included.
-pub fn unexpected_exit(role: Role, reason: ExitReason) -> RunError {
+pub fn unexpected_exit<V: VmcsAccess>(vmcs: &mut V, role: Role, reason: ExitReason) -> RunError {
     match reason.basic() {
         _ if reason.is_entry_failure() => RunError::EntryState(role, reason),
         BasicExitReason::VMX_PREEMPTION_TIMER_EXPIRED => RunError::GuestHangs(role),
+        BasicExitReason::EPT_VIOLATION => match EptViolation::read(vmcs) {
+            Ok(violation) => RunError::EptViolation(role, violation),
+            Err(error) => RunError::Vmx(error),
+        },
         _ => RunError::UnexpectedExit(role, reason),
     }
 }

@@ -17,19 +17,22 @@ pub struct GuestDump {
 }
 
 impl GuestDump {
-    const COUNT: usize = 30;
+    const COUNT: usize = 33;
 
     /// What there is to know when VM entry fails or a guest stops.
     const FIELDS: [Encoding; Self::COUNT] = [
         field::VM_INSTRUCTION_ERROR.encoding(),
         field::EXIT_REASON.encoding(),
         field::EXIT_QUALIFICATION.encoding(),
+        field::GUEST_PHYSICAL_ADDRESS.encoding(),
+        field::GUEST_LINEAR_ADDRESS.encoding(),
         field::PIN_BASED_CONTROLS.encoding(),
         field::PRIMARY_CONTROLS.encoding(),
         field::SECONDARY_CONTROLS.encoding(),
         field::VM_EXIT_CONTROLS.encoding(),
         field::VM_ENTRY_CONTROLS.encoding(),
         field::VM_ENTRY_INTERRUPTION_INFORMATION.encoding(),
+        field::EPT_POINTER.encoding(),
         field::GUEST_CR0.encoding(),
         field::GUEST_CR3.encoding(),
         field::GUEST_CR4.encoding(),

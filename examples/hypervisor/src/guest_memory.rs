@@ -1,10 +1,15 @@
-//! A guest's memory: page tables, descriptor tables, code and stacks.
+//! A guest's memory: EPT, page tables, descriptor tables, code and stacks.
 //!
-//! Every guest sees the same linear addresses, [`BASE`] and up. Its page tables
-//! map its own pages there and nothing else.
+//! Every guest sees the same guest-physical addresses, 0 and up, and the same linear
+//! ones, [`BASE`] and up. EPT maps the guest's own pages to the former and nothing
+//! else; the guest's page tables map those to the latter.
 
+use vmx_core::Page;
+use vmx_core::ept::{
+    EntryFlags, Ept, EptError, EptPointer, EptPointerFlags, EptRules, GuestPhysicalAddress,
+    Invalidation, Level, MemoryType, PageSize, TablePages,
+};
 use vmx_core::frame::PAGE_SIZE;
-use vmx_core::{Page, PhysicalAddress};
 
 use crate::guest_program;
 use crate::page_pool::{PagePool, PageRun};
@@ -30,6 +35,12 @@ const TABLES_PAGE: usize = 6;
 const MAPPED_PAGES: usize = 7;
 /// Pages of one guest.
 const PAGES: usize = MAPPED_PAGES + 4;
+/// Tables of its EPT: one of each level.
+const EPT_TABLES: usize = 4;
+
+/// Guest-physical address of the page with the supervisor shadow stack.
+pub const SHADOW_STACK: GuestPhysicalAddress =
+    GuestPhysicalAddress((SHADOW_STACK_PAGE * PAGE_SIZE) as u64);
 
 const GDT_OFFSET: usize = 0;
 const IDT_OFFSET: usize = 0x100;
@@ -42,27 +53,75 @@ pub const IDT: (u64, u32) = (TABLES + IDT_OFFSET as u64, 32 * 16 - 1);
 /// Base and limit of its TSS.
 pub const TSS: (u64, u32) = (TABLES + TSS_OFFSET as u64, 0x67);
 
-/// The program does not fit into the guest's code pages, or the pool is empty.
+/// Why a guest has no memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutOfMemory;
+pub enum GuestMemoryError {
+    /// The program does not fit into the guest's code pages, or the pool is empty.
+    OutOfMemory,
+    /// The CPU lacks what its EPT needs, or a page cannot be mapped.
+    Ept(EptError),
+}
+
+impl From<EptError> for GuestMemoryError {
+    fn from(error: EptError) -> Self {
+        Self::Ept(error)
+    }
+}
 
 /// One guest's memory.
 #[derive(Clone, Copy, Debug)]
 pub struct GuestMemory<'m> {
     run: PageRun<'m>,
+    ept_tables: TablePages<'m>,
+    ept_pointer: EptPointer,
+    rules: EptRules,
 }
 
 impl<'m> GuestMemory<'m> {
-    /// Takes pages from the pool and fills them: tables, descriptors, program.
+    /// Takes pages from the pool and fills them: EPT, page tables, descriptors,
+    /// program. `flags` are those of the EPT pointer.
     ///
     /// # Errors
-    /// [`OutOfMemory`].
-    pub fn new(pool: &PagePool<'m>) -> Result<Self, OutOfMemory> {
-        let memory = Self { run: pool.take(PAGES).ok_or(OutOfMemory)? };
+    /// [`GuestMemoryError`].
+    pub fn new(
+        pool: &PagePool<'m>,
+        rules: EptRules,
+        flags: EptPointerFlags,
+    ) -> Result<Self, GuestMemoryError> {
+        let take = |count| pool.take(count).ok_or(GuestMemoryError::OutOfMemory);
+        let (run, tables) = (take(PAGES)?, take(EPT_TABLES)?);
+        let ept_tables = TablePages::new(tables.pages, tables.base);
+        let mut frames = ept_tables.frames();
+        let root = frames.next().ok_or(EptError::OutOfFrames)?;
+        let ept_pointer = EptPointer::new(root, Level::Pml4, MemoryType::WriteBack, flags, &rules)
+            .map_err(EptError::Pointer)?;
+        Ept::empty(&ept_tables, ept_pointer, rules)?.map_range(
+            GuestPhysicalAddress(0),
+            run.base,
+            (PAGES * PAGE_SIZE) as u64,
+            MemoryType::WriteBack,
+            EntryFlags::ALL_ACCESS,
+            &mut frames,
+        )?;
+        let memory = Self { run, ept_tables, ept_pointer, rules };
         memory.build_page_tables();
         memory.build_descriptor_tables();
         memory.load(guest_program::code())?;
         Ok(memory)
+    }
+
+    /// EPTP.
+    pub const fn ept_pointer(&self) -> EptPointer {
+        self.ept_pointer
+    }
+
+    /// Gives the page of the supervisor shadow stack other flags in EPT.
+    ///
+    /// # Errors
+    /// [`EptError`] of the change.
+    pub fn protect_shadow_stack(&self, flags: EntryFlags) -> Result<Invalidation, EptError> {
+        let ept = Ept::from_pointer(&self.ept_tables, self.ept_pointer, self.rules)?;
+        ept.protect(SHADOW_STACK, PageSize::Size4KiB, flags)
     }
 
     fn page(&self, index: usize) -> Option<&'m Page> {
@@ -75,13 +134,9 @@ impl<'m> GuestMemory<'m> {
         }
     }
 
-    fn address(&self, page: usize) -> u64 {
-        self.run.base.0 + (page * PAGE_SIZE) as u64
-    }
-
     /// Guest-physical address of the top-level page table.
-    pub fn cr3(&self) -> PhysicalAddress {
-        PhysicalAddress(self.address(MAPPED_PAGES))
+    pub const fn cr3(&self) -> GuestPhysicalAddress {
+        GuestPhysicalAddress(guest_physical(MAPPED_PAGES))
     }
 
     /// The word at byte offset `offset` of the counters' page.
@@ -98,7 +153,7 @@ impl<'m> GuestMemory<'m> {
         let index = |level: u32| (BASE >> (12 + 9 * level)) as usize % 512;
         for level in 0..3 {
             let (table, next) = (MAPPED_PAGES + level as usize, MAPPED_PAGES + level as usize + 1);
-            self.write(table, index(3 - level), self.address(next) | PRESENT | WRITABLE);
+            self.write(table, index(3 - level), guest_physical(next) | PRESENT | WRITABLE);
         }
         for page in 0..MAPPED_PAGES {
             let rights = match page {
@@ -106,7 +161,7 @@ impl<'m> GuestMemory<'m> {
                 SHADOW_STACK_PAGE => PRESENT | DIRTY,
                 _ => PRESENT | WRITABLE | DIRTY,
             };
-            self.write(MAPPED_PAGES + 3, index(0) + page, self.address(page) | rights);
+            self.write(MAPPED_PAGES + 3, index(0) + page, guest_physical(page) | rights);
         }
     }
 
@@ -132,14 +187,20 @@ impl<'m> GuestMemory<'m> {
         }
     }
 
-    fn load(&self, code: &[u8]) -> Result<(), OutOfMemory> {
+    fn load(&self, code: &[u8]) -> Result<(), GuestMemoryError> {
+        const TOO_LONG: GuestMemoryError = GuestMemoryError::OutOfMemory;
         if code.len() > CODE_PAGES * PAGE_SIZE {
-            return Err(OutOfMemory);
+            return Err(TOO_LONG);
         }
         for (index, chunk) in code.chunks(PAGE_SIZE).enumerate() {
-            let page = self.page(index).ok_or(OutOfMemory)?;
-            page.write_bytes(0, chunk).map_err(|_| OutOfMemory)?;
+            let page = self.page(index).ok_or(TOO_LONG)?;
+            page.write_bytes(0, chunk).map_err(|_| TOO_LONG)?;
         }
         Ok(())
     }
+}
+
+/// Guest-physical address of one of the guest's pages.
+const fn guest_physical(page: usize) -> u64 {
+    (page * PAGE_SIZE) as u64
 }

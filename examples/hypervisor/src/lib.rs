@@ -6,12 +6,17 @@
 //!
 //! 1. [`machine`]: the CPU is asked what it can do and enters VMX operation;
 //! 2. [`controls`]: the whole choice of VMX controls;
-//! 3. [`guest_memory`] and [`guest_program`]: a guest's page tables and its code;
+//! 3. [`guest_memory`] and [`guest_program`]: a guest's EPT, its page tables and its
+//!    code;
 //! 4. [`vcpu`]: one vCPU, from its VMCS to its CET state;
 //! 5. [`exits`]: what each VM exit is answered with;
 //! 6. [`scenario`]: the round robin, and the checks on the host's own registers.
 //!
-//! Guests have no EPT: their own page tables map their own memory only.
+//! [`supervisor_shadow_stack`] is a scenario apart, about what EPT does for a guest's
+//! shadow stack.
+//!
+//! Each guest's EPT maps its own memory, from guest-physical address 0 on, and nothing
+//! else.
 #![no_std]
 #![cfg(target_arch = "x86_64")]
 
@@ -25,6 +30,7 @@ pub mod machine;
 pub mod page_pool;
 pub mod report;
 pub mod scenario;
+pub mod supervisor_shadow_stack;
 pub mod vcpu;
 
 use vmx_core::cpu::{

@@ -1,7 +1,9 @@
 //! The CPU, asked what it can do.
 
 use cet_policy::{CpuCet, HostCet, HostMode};
-use vmx_core::cpu::{Cpuid, Msr, VmxInstructions};
+use vmx_core::cpu::{Cpuid, InveptScope, Msr, VmxInstructions};
+use vmx_core::ept::{EptCapabilities, EptRules};
+use vmx_core::msr::NamedMsr;
 use vmx_core::{Capabilities, ControlSet, CpuId, MsrIndex, VmxOperation};
 
 use crate::Backend;
@@ -18,6 +20,8 @@ pub struct Machine {
     pub cet: CpuCet,
     /// The controls that the CPU accepted.
     pub controls: ControlSet,
+    /// How it reads the entries of EPT.
+    pub ept: EptRules,
 }
 
 impl Machine {
@@ -31,7 +35,10 @@ impl Machine {
         // Refuses a CPU without CET by name, before anything else is negotiated.
         HostCet::new(cet, &capabilities, HostMode::DoesNot, 0)?;
         let controls = controls::negotiate(&capabilities)?;
-        Ok(Self { capabilities, cet, controls })
+        // "Enable EPT" is among the controls, so the MSR exists.
+        let ept = EptCapabilities(cpu.read_named(NamedMsr::VmxEptVpidCap));
+        let width = cpu.cpuid(0x8000_0008, 0).eax as u8;
+        Ok(Self { capabilities, cet, controls, ept: EptRules::new(ept, width) })
     }
 
     /// Enters VMX operation on CPU 0.
@@ -44,8 +51,13 @@ impl Machine {
         pool: &PagePool<'m>,
     ) -> Result<VmxOperation<'m, C>, RunError> {
         let frame = pool.take_frame().ok_or(RunError::OutOfMemory)?;
-        VmxOperation::enter(cpu, frame, &self.capabilities, CpuId(0))
-            .map_err(|refused| RunError::Enter(refused.error))
+        let mut operation = VmxOperation::enter(cpu, frame, &self.capabilities, CpuId(0))
+            .map_err(|refused| RunError::Enter(refused.error))?;
+        // Whoever used VMX before may have left mappings cached.
+        if self.ept.capabilities.supports_invept(InveptScope::AllContexts) {
+            operation.cpu().invept(InveptScope::AllContexts)?;
+        }
+        Ok(operation)
     }
 }
 

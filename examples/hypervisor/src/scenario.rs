@@ -2,6 +2,7 @@
 
 use cet_policy::{HostCet, HostMode, Policy};
 use vmx_core::cpu::{SupervisorSsp, VmcsAccess};
+use vmx_core::ept::EptPointerFlags;
 use vmx_core::ssp::CetControl;
 use vmx_core::{Ssp, SspRegister, VmxOperation, field};
 use vmx_mock::Counting;
@@ -103,7 +104,8 @@ pub fn run<P: Policy, C: Backend>(
 ) -> Result<[GuestReport; 3], RunError> {
     let machine = Machine::detect(cpu)?;
     let host = HostCet::new(machine.cet, &machine.capabilities, scenario.mode, scenario.host_xss)?;
-    let new = |role| Vcpu::<P>::new(&machine, &host, pool, role, scenario.rounds);
+    let ept = EptPointerFlags::empty();
+    let new = |role| Vcpu::<P>::new(&machine, &host, pool, role, scenario.rounds, ept);
     let [a, b, c] = scenario.roles;
     let mut vcpus = [new(a)?, new(b)?, new(c)?];
 
@@ -142,7 +144,11 @@ pub fn run<P: Policy, C: Backend>(
 }
 
 /// Loads the vCPU, runs its guest until it gives the CPU away, and puts it.
-fn run_slice<P: Policy, C: Backend>(
+///
+/// # Errors
+/// [`RunError`] of an exit without an answer. The vCPU is still loaded then, and may
+/// go on from where it was by another call.
+pub(crate) fn run_slice<P: Policy, C: Backend>(
     machine: &Machine,
     vcpu: &mut Vcpu<'_, P>,
     operation: &mut VmxOperation<'_, &mut Counting<C>>,
@@ -157,9 +163,9 @@ fn run_slice<P: Policy, C: Backend>(
         // SAFETY: nobody loads another VMCS meanwhile, and the contract of the world
         // switch holds. (1) `fill_vmcs` took the
         // host state from this CPU, whose registers of that kind nobody has changed
-        // since. (2) The guest's page tables map its own pages only, the bitmap is
-        // a page of the pool, I/O exits without bitmaps, and no list or other
-        // structure is in use. (3) Of what the switch does not move, XCR0 and the
+        // since. (2) The guest's EPT maps its own pages only, its tables and the
+        // bitmap are pages of the pool, I/O exits without bitmaps, and no list or
+        // other structure is in use. (3) Of what the switch does not move, XCR0 and the
         // debug registers cannot be changed without an exit, IA32_XSS and the
         // shadow-stack pointers are moved here, and the program uses no x87 or SSE.
         // (4) The image never enables interrupts and has one CPU. (5) "Load CET
@@ -183,7 +189,7 @@ fn run_slice<P: Policy, C: Backend>(
                         top: registers.rcx,
                         next: registers.rdx,
                     },
-                    Next::Unexpected => unexpected_exit(*role, reason),
+                    Next::Unexpected => unexpected_exit(&mut current, *role, reason),
                 }
             }
         };

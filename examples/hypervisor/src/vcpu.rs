@@ -2,6 +2,7 @@
 
 use cet_policy::{GuestCet, HostCet, Policy, VcpuCet};
 use vmx_core::cpu::VmcsAccess;
+use vmx_core::ept::EptPointerFlags;
 use vmx_core::guest_state::GuestState64;
 use vmx_core::host_state::HostState;
 use vmx_core::xsave_area::CET_S;
@@ -46,7 +47,8 @@ pub struct Vcpu<'m, P> {
 }
 
 impl<'m, P: Policy> Vcpu<'m, P> {
-    /// A vCPU that starts its guest's program; its VMCS is still empty.
+    /// A vCPU that starts its guest's program; its VMCS is still empty. `ept` are the
+    /// flags of its EPT pointer.
     ///
     /// # Errors
     /// [`RunError`] if memory is short or the policy is refused.
@@ -56,6 +58,7 @@ impl<'m, P: Policy> Vcpu<'m, P> {
         pool: &PagePool<'m>,
         role: Role,
         rounds: u64,
+        ept: EptPointerFlags,
     ) -> Result<Self, RunError> {
         let guest = GuestCet {
             shadow_stacks: true,
@@ -74,7 +77,7 @@ impl<'m, P: Policy> Vcpu<'m, P> {
             cet,
             bitmap,
             bitmap_address: page.base,
-            memory: GuestMemory::new(pool)?,
+            memory: GuestMemory::new(pool, machine.ept, ept)?,
             report: GuestReport::new(role),
             finished: false,
         })
@@ -108,6 +111,7 @@ impl<'m, P: Policy> Vcpu<'m, P> {
         let timer = TIME_SLICE >> capabilities.preemption_timer_shift();
         current.write(field::VMX_PREEMPTION_TIMER_VALUE, timer.max(1) as u32)?;
         current.write(field::MSR_BITMAP, self.bitmap_address)?;
+        current.write(field::EPT_POINTER, self.memory.ept_pointer().bits())?;
         fill_rest(&mut current)?;
         Ok(())
     }

@@ -1,0 +1,113 @@
+//! Supervisor shadow-stack control: what EPT does for a guest's shadow stack.
+//!
+//! A guest's kernel cannot be trusted with its own page tables if it is to be
+//! protected from itself. With EPTP\[7\] the hypervisor says which pages a supervisor
+//! shadow stack may lie in (bit 60 of the EPT entry), and can take ordinary writes to
+//! them away. This scenario runs one guest through three states of the page:
+//!
+//! | page in EPT | SETSSBSY |
+//! |---|---|
+//! | read, write, execute | exits: the page is no supervisor shadow-stack page |
+//! | execute, supervisor shadow stack | exits: it is one, but not readable |
+//! | read, supervisor shadow stack | works, and all that follows |
+//!
+//! After each change of what a CPU has cached, INVEPT.
+
+use cet_policy::{HostCet, HostMode, Policy};
+use vmx_core::VmxOperation;
+use vmx_core::cpu::VmxInstructions;
+use vmx_core::ept::{EntryFlags, EptPointerFlags};
+use vmx_mock::Counting;
+
+use crate::Backend;
+use crate::error::{EptViolation, RunError};
+use crate::guest_memory::{SHADOW_STACK, TOKEN};
+use crate::guest_program::Role;
+use crate::machine::{Machine, XssRegister};
+use crate::page_pool::PagePool;
+use crate::report::GuestReport;
+use crate::scenario::{Observer, run_slice};
+use crate::vcpu::Vcpu;
+
+/// Rounds of the guest once its shadow stack works.
+const ROUNDS: u64 = 10;
+
+/// What the scenario found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// The EPT violations, one for each of the first two states of the page; `None`
+    /// where the access did not exit.
+    pub violations: [Option<EptViolation>; 2],
+    /// The guest's checks, and the host's.
+    pub report: GuestReport,
+}
+
+/// Runs the scenario; with `control` false it leaves EPTP\[7\] at 0, and the checks
+/// fail. It ends with the first state of the page that does not do what it should.
+///
+/// # Errors
+/// [`RunError`]; a refusal if the CPU lacks supervisor shadow-stack control.
+pub fn run<P: Policy, C: Backend>(
+    cpu: &mut Counting<C>,
+    pool: &PagePool<'_>,
+    control: bool,
+    observer: &mut dyn Observer,
+) -> Result<Found, RunError> {
+    let machine = Machine::detect(cpu)?;
+    let host = HostCet::new(machine.cet, &machine.capabilities, HostMode::DoesNot, 0)?;
+    let ept = if control {
+        EptPointerFlags::SUPERVISOR_SHADOW_STACK_CONTROL
+    } else {
+        EptPointerFlags::empty()
+    };
+    let mut vcpu = Vcpu::<P>::new(&machine, &host, pool, Role::Wrmsr, ROUNDS, ept)?;
+    let mut xss = XssRegister::new(cpu, &machine.cet, 0);
+    let mut operation = machine.enter(cpu, pool)?;
+    vcpu.fill_vmcs(&machine, &mut operation)?;
+
+    let supervisor = EntryFlags::SUPERVISOR_SHADOW_STACK;
+    let states = [EntryFlags::ALL_ACCESS, EntryFlags::EXECUTE | supervisor];
+    let mut violations = [None; 2];
+    for (flags, violation) in states.into_iter().zip(&mut violations) {
+        protect(&vcpu, &mut operation, flags)?;
+        match run_slice(&machine, &mut vcpu, &mut operation, &mut xss, observer) {
+            Err(RunError::EptViolation(_, found)) => *violation = Some(found),
+            Err(error) => return Err(error),
+            Ok(()) => {}
+        }
+        let as_it_should = violation.is_some_and(|found| {
+            found.is_shadow_stack_access()
+                && found.is_supervisor_shadow_stack_page() == flags.contains(supervisor)
+                && found.guest_physical_address.0 == SHADOW_STACK.0 + TOKEN % 0x1000
+                && found.guest_linear_address == TOKEN
+        });
+        vcpu.report.check(as_it_should);
+        if !as_it_should {
+            break;
+        }
+    }
+    if vcpu.report.failed == 0 {
+        protect(&vcpu, &mut operation, EntryFlags::READ | supervisor)?;
+        while !vcpu.finished {
+            run_slice(&machine, &mut vcpu, &mut operation, &mut xss, observer)?;
+        }
+        vcpu.report.add_guest_checks(&vcpu.memory, ROUNDS);
+    }
+    operation.clear(&mut vcpu.vmcs)?;
+    operation.leave().map_err(|refused| RunError::Leave(refused.error))?;
+    Ok(Found { violations, report: vcpu.report })
+}
+
+/// Gives the shadow-stack page other flags, and drops what this CPU, the only one,
+/// has cached of it.
+fn protect<P: Policy, C: VmxInstructions>(
+    vcpu: &Vcpu<'_, P>,
+    operation: &mut VmxOperation<'_, C>,
+    flags: EntryFlags,
+) -> Result<(), RunError> {
+    let invalidation = vcpu.memory.protect_shadow_stack(flags)?;
+    if let Some(scope) = invalidation.scope(vcpu.memory.ept_pointer()) {
+        operation.cpu().invept(scope)?;
+    }
+    Ok(())
+}
