@@ -9,14 +9,10 @@ pub(super) const fn is_page_aligned(address: PhysicalAddress) -> bool {
     address.0 & 0xFFF == 0
 }
 
-/// Whether a structure that a VMCS field points at may lie there: no bit beyond the
-/// physical-address width, nor beyond bit 31 where IA32_VMX_BASIC\[48\] is 1.
+/// Whether the address has no bit beyond what the CPU takes in a VMCS.
 #[inline]
-pub(super) fn is_physical(state: &EntryState<'_>, address: PhysicalAddress) -> bool {
-    let capabilities = state.capabilities();
-    let is_32_bit = capabilities.basic.limits_addresses_to_32_bits();
-    let width = if is_32_bit { 32 } else { capabilities.physical_address_width };
-    address.0.checked_shr(width).unwrap_or(0) == 0
+pub(super) const fn is_physical(state: &EntryState<'_>, address: PhysicalAddress) -> bool {
+    state.capabilities().is_physical_address(address)
 }
 
 /// Whether an array of `count` items of `size` bytes may lie there: its first and its
@@ -29,7 +25,8 @@ pub(super) fn is_physical_array(
     size: u64,
 ) -> bool {
     let last = (u64::from(count) * size).saturating_sub(1);
-    is_physical(state, address) && is_physical(state, PhysicalAddress(address.0.saturating_add(last)))
+    is_physical(state, address)
+        && is_physical(state, PhysicalAddress(address.0.saturating_add(last)))
 }
 
 /// Whether the address is canonical for the widest linear address of the CPU.

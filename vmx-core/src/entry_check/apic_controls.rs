@@ -2,7 +2,6 @@
 
 use super::address::{is_page_aligned, is_physical, is_physical_array};
 use super::rule::{Group, Rule, Section};
-use super::state::EntryState;
 use crate::control::{
     ExitControls, PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls,
 };
@@ -59,10 +58,9 @@ pub(super) const APIC_CONTROLS: Section = Section {
                 !state.primary(TPR_SHADOW)
                     || state.secondary(DELIVERY)
                     || state.secondary(SecondaryControls::VIRTUALIZE_APIC_ACCESSES)
-                    || state
-                        .circumstances()
-                        .virtual_tpr
-                        .is_none_or(|vtpr| state.get(field::TPR_THRESHOLD) & 0xF <= (vtpr >> 4).into())
+                    || state.circumstances().virtual_tpr.is_none_or(|vtpr| {
+                        state.get(field::TPR_THRESHOLD) & 0xF <= (vtpr >> 4).into()
+                    })
             },
         ),
         Rule::new(

@@ -21,7 +21,7 @@ pub(super) const ENTRY_CONTROLS: Section = Section {
             "entry-reserved-bits",
             "each VM-entry control has a value that the CPU allows (IA32_VMX_ENTRY_CTLS)",
             &[field::VM_ENTRY_CONTROLS.encoding()],
-            |state| state.capabilities().entry.are_valid(state.get(field::VM_ENTRY_CONTROLS)),
+            |state| state.capabilities().entry.accepts(state.get(field::VM_ENTRY_CONTROLS)),
         ),
         Rule::new(
             "load-rtit-ctl-excludes-tracing",

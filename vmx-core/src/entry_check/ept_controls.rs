@@ -2,11 +2,11 @@
 
 use super::address::{is_page_aligned, is_physical};
 use super::rule::{Group, Rule, Section};
+use super::state::EntryState;
 use crate::capability::EptVpidCapabilities;
 use crate::control::{SecondaryControls, TertiaryControls, VmFunctions};
 use crate::field;
 use crate::frame::PhysicalAddress;
-use super::state::EntryState;
 
 const EPT: SecondaryControls = SecondaryControls::ENABLE_EPT;
 
@@ -91,9 +91,7 @@ pub(super) const EPT_CONTROLS: Section = Section {
             "unrestricted-guest-needs-ept",
             "\"unrestricted guest\" is 1 only with \"enable EPT\"",
             &[field::SECONDARY_CONTROLS.encoding()],
-            |state| {
-                !state.secondary(SecondaryControls::UNRESTRICTED_GUEST) || state.secondary(EPT)
-            },
+            |state| !state.secondary(SecondaryControls::UNRESTRICTED_GUEST) || state.secondary(EPT),
         ),
         Rule::new(
             "pml-needs-ept",
@@ -264,8 +262,7 @@ pub(super) const EPT_CONTROLS: Section = Section {
             "\"guest-paging verification\" is 1 only with \"enable EPT\"",
             &[field::TERTIARY_CONTROLS.encoding(), field::SECONDARY_CONTROLS.encoding()],
             |state| {
-                !state.tertiary(TertiaryControls::GUEST_PAGING_VERIFICATION)
-                    || state.secondary(EPT)
+                !state.tertiary(TertiaryControls::GUEST_PAGING_VERIFICATION) || state.secondary(EPT)
             },
         ),
     ],

@@ -2,9 +2,8 @@
 
 use super::address::{is_page_aligned, is_physical};
 use super::rule::{Group, Rule, Section};
-use super::state::EntryState;
 use crate::control::{
-    ExitControls, PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls,
+    EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
 };
 use crate::field;
 
@@ -17,16 +16,14 @@ pub(super) const EXECUTION_CONTROLS: Section = Section {
             "pin-based-reserved-bits",
             "each pin-based control has a value that the CPU allows (IA32_VMX_PINBASED_CTLS)",
             &[field::PIN_BASED_CONTROLS.encoding()],
-            |state| {
-                state.capabilities().pin_based.are_valid(state.get(field::PIN_BASED_CONTROLS))
-            },
+            |state| state.capabilities().pin_based.accepts(state.get(field::PIN_BASED_CONTROLS)),
         ),
         Rule::new(
             "primary-reserved-bits",
             "each primary processor-based control has a value that the CPU allows \
              (IA32_VMX_PROCBASED_CTLS)",
             &[field::PRIMARY_CONTROLS.encoding()],
-            |state| state.capabilities().primary.are_valid(state.get(field::PRIMARY_CONTROLS)),
+            |state| state.capabilities().primary.accepts(state.get(field::PRIMARY_CONTROLS)),
         ),
         Rule::new(
             "secondary-reserved-bits",
@@ -35,10 +32,7 @@ pub(super) const EXECUTION_CONTROLS: Section = Section {
             &[field::SECONDARY_CONTROLS.encoding()],
             |state| {
                 !state.primary(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS)
-                    || state
-                        .capabilities()
-                        .secondary
-                        .are_valid(state.get(field::SECONDARY_CONTROLS))
+                    || state.capabilities().secondary.accepts(state.get(field::SECONDARY_CONTROLS))
             },
         ),
         Rule::new(
@@ -48,7 +42,7 @@ pub(super) const EXECUTION_CONTROLS: Section = Section {
             &[field::TERTIARY_CONTROLS.encoding()],
             |state| {
                 !state.primary(PrimaryControls::ACTIVATE_TERTIARY_CONTROLS)
-                    || state.capabilities().tertiary.are_valid(state.get(field::TERTIARY_CONTROLS))
+                    || state.capabilities().tertiary.accepts(state.get(field::TERTIARY_CONTROLS))
             },
         ),
         Rule::new(
@@ -122,9 +116,7 @@ pub(super) const EXECUTION_CONTROLS: Section = Section {
             "vpid-not-zero",
             "with \"enable VPID\", the virtual-processor identifier is not 0",
             &[field::VPID.encoding()],
-            |state| {
-                !state.secondary(SecondaryControls::ENABLE_VPID) || state.get(field::VPID) != 0
-            },
+            |state| !state.secondary(SecondaryControls::ENABLE_VPID) || state.get(field::VPID) != 0,
         ),
         Rule::new(
             "vmcs-shadowing-bitmaps-aligned",
@@ -153,7 +145,6 @@ pub(super) const EXECUTION_CONTROLS: Section = Section {
              \"load IA32_RTIT_CTL\"",
             &[field::SECONDARY_CONTROLS.encoding(), field::VM_ENTRY_CONTROLS.encoding()],
             |state| {
-                use crate::control::EntryControls;
                 !state.secondary(SecondaryControls::PT_USES_GUEST_PHYSICAL)
                     || state.entry(EntryControls::LOAD_IA32_RTIT_CTL)
             },

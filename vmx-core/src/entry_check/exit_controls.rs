@@ -17,7 +17,7 @@ pub(super) const EXIT_CONTROLS: Section = Section {
             "exit-reserved-bits",
             "each primary VM-exit control has a value that the CPU allows (IA32_VMX_EXIT_CTLS)",
             &[field::VM_EXIT_CONTROLS.encoding()],
-            |state| state.capabilities().exit.are_valid(state.get(field::VM_EXIT_CONTROLS)),
+            |state| state.capabilities().exit.accepts(state.get(field::VM_EXIT_CONTROLS)),
         ),
         Rule::new(
             "secondary-exit-reserved-bits",
@@ -28,7 +28,7 @@ pub(super) const EXIT_CONTROLS: Section = Section {
                     || state
                         .capabilities()
                         .secondary_exit
-                        .are_valid(state.get(field::SECONDARY_VM_EXIT_CONTROLS))
+                        .accepts(state.get(field::SECONDARY_VM_EXIT_CONTROLS))
             },
         ),
         Rule::new(
@@ -69,10 +69,7 @@ pub(super) const EXIT_CONTROLS: Section = Section {
         Rule::new(
             "exit-msr-load-area-aligned",
             "where the VM-exit MSR-load count is not 0, bits 3:0 of its address are 0",
-            &[
-                field::VM_EXIT_MSR_LOAD_ADDRESS.encoding(),
-                field::VM_EXIT_MSR_LOAD_COUNT.encoding(),
-            ],
+            &[field::VM_EXIT_MSR_LOAD_ADDRESS.encoding(), field::VM_EXIT_MSR_LOAD_COUNT.encoding()],
             |state| {
                 state.get(field::VM_EXIT_MSR_LOAD_COUNT) == 0
                     || state.get(field::VM_EXIT_MSR_LOAD_ADDRESS).0 & 0xF == 0
@@ -82,10 +79,7 @@ pub(super) const EXIT_CONTROLS: Section = Section {
             "exit-msr-load-area-within-physical-width",
             "where the VM-exit MSR-load count is not 0, the area's first and last byte lie within \
              the CPU's physical-address width",
-            &[
-                field::VM_EXIT_MSR_LOAD_ADDRESS.encoding(),
-                field::VM_EXIT_MSR_LOAD_COUNT.encoding(),
-            ],
+            &[field::VM_EXIT_MSR_LOAD_ADDRESS.encoding(), field::VM_EXIT_MSR_LOAD_COUNT.encoding()],
             |state| {
                 let count = state.get(field::VM_EXIT_MSR_LOAD_COUNT);
                 let address = state.get(field::VM_EXIT_MSR_LOAD_ADDRESS);
