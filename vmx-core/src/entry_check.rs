@@ -19,8 +19,17 @@
 //! | [`Group::GuestState`] | guest-state area | exit reason 33 |
 //! | [`Group::MsrLoad`] | VM-entry MSR-load area | exit reason 34 |
 
+mod address;
+mod address_space_size;
+mod apic_controls;
 mod basic;
+mod entry_controls;
+mod ept_controls;
+mod execution_controls;
+mod exit_controls;
 mod explanation;
+mod host_registers;
+mod host_segments;
 mod outcome;
 mod rule;
 mod state;
@@ -31,7 +40,17 @@ pub use rule::{Group, Rule, Section, Violation};
 pub use state::{Circumstances, EntryState};
 
 /// All rules, section by section in the manual's order.
-pub static SECTIONS: &[Section] = &[basic::BASIC];
+pub static SECTIONS: &[Section] = &[
+    basic::BASIC,
+    execution_controls::EXECUTION_CONTROLS,
+    apic_controls::APIC_CONTROLS,
+    ept_controls::EPT_CONTROLS,
+    exit_controls::EXIT_CONTROLS,
+    entry_controls::ENTRY_CONTROLS,
+    host_registers::HOST_REGISTERS,
+    host_segments::HOST_SEGMENTS,
+    address_space_size::ADDRESS_SPACE_SIZE,
+];
 
 /// Every broken rule, in the manual's order.
 pub fn check<'s>(state: &'s EntryState<'s>) -> impl Iterator<Item = Violation<'s>> {

@@ -1,7 +1,10 @@
 //! What the rules look at.
 
 use crate::capability::Capabilities;
-use crate::control::{EntryControls, ExitControls, PrimaryControls, SecondaryControls};
+use crate::control::{
+    EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
+    SecondaryExitControls, TertiaryControls,
+};
 use crate::cpu::EntryInstruction;
 use crate::field::{self, Field, FieldValue};
 use crate::field_values::FieldValues;
@@ -19,16 +22,26 @@ pub struct Circumstances {
     pub blocking_by_mov_ss: bool,
     /// The host is in IA-32e mode (IA32_EFER.LMA = 1).
     pub host_ia32e_mode: bool,
+    /// The logical processor is in system-management mode.
+    pub in_smm: bool,
+    /// Intel PT is tracing (IA32_RTIT_CTL.TraceEn = 1).
+    pub tracing: bool,
+    /// VTPR: the byte at offset 80h of the virtual-APIC page. `None` where nobody
+    /// looked; the rule that reads it then holds.
+    pub virtual_tpr: Option<u8>,
 }
 
 impl Circumstances {
-    /// A 64-bit host that launches a clear, current VMCS.
+    /// A 64-bit host that launches a clear, current VMCS, outside SMM and untraced.
     pub const LAUNCH: Self = Self {
         instruction: EntryInstruction::Launch,
         has_current_vmcs: true,
         is_launched: false,
         blocking_by_mov_ss: false,
         host_ia32e_mode: true,
+        in_smm: false,
+        tracing: false,
+        virtual_tpr: None,
     };
 }
 
@@ -42,9 +55,12 @@ pub struct EntryState<'a> {
     fields: &'a FieldValues,
     capabilities: &'a Capabilities,
     circumstances: Circumstances,
+    pin_based: PinBasedControls,
     primary: PrimaryControls,
     secondary: SecondaryControls,
+    tertiary: TertiaryControls,
     exit: ExitControls,
+    secondary_exit: SecondaryExitControls,
     entry: EntryControls,
 }
 
@@ -55,17 +71,32 @@ impl<'a> EntryState<'a> {
         capabilities: &'a Capabilities,
         circumstances: Circumstances,
     ) -> Self {
-        let or_zero = |field: Option<u64>| field.unwrap_or(0);
-        let raw = |encoding| or_zero(fields.get_raw(encoding));
-        let primary = PrimaryControls::from_field(raw(field::PRIMARY_CONTROLS.encoding()));
-        let secondary = if primary.contains(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS) {
-            SecondaryControls::from_field(raw(field::SECONDARY_CONTROLS.encoding()))
-        } else {
-            SecondaryControls::empty()
+        let mut state = Self {
+            fields,
+            capabilities,
+            circumstances,
+            pin_based: PinBasedControls::empty(),
+            primary: PrimaryControls::empty(),
+            secondary: SecondaryControls::empty(),
+            tertiary: TertiaryControls::empty(),
+            exit: ExitControls::empty(),
+            secondary_exit: SecondaryExitControls::empty(),
+            entry: EntryControls::empty(),
         };
-        let exit = ExitControls::from_field(raw(field::VM_EXIT_CONTROLS.encoding()));
-        let entry = EntryControls::from_field(raw(field::VM_ENTRY_CONTROLS.encoding()));
-        Self { fields, capabilities, circumstances, primary, secondary, exit, entry }
+        state.pin_based = state.get(field::PIN_BASED_CONTROLS);
+        state.primary = state.get(field::PRIMARY_CONTROLS);
+        if state.primary(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS) {
+            state.secondary = state.get(field::SECONDARY_CONTROLS);
+        }
+        if state.primary(PrimaryControls::ACTIVATE_TERTIARY_CONTROLS) {
+            state.tertiary = state.get(field::TERTIARY_CONTROLS);
+        }
+        state.exit = state.get(field::VM_EXIT_CONTROLS);
+        if state.exit(ExitControls::ACTIVATE_SECONDARY_CONTROLS) {
+            state.secondary_exit = state.get(field::SECONDARY_VM_EXIT_CONTROLS);
+        }
+        state.entry = state.get(field::VM_ENTRY_CONTROLS);
+        state
     }
 
     /// The value of a field; zero where the CPU has no such field.
@@ -90,6 +121,12 @@ impl<'a> EntryState<'a> {
         &self.circumstances
     }
 
+    /// Whether all these pin-based controls are 1.
+    #[inline]
+    pub const fn pin_based(&self, controls: PinBasedControls) -> bool {
+        self.pin_based.contains(controls)
+    }
+
     /// Whether all these primary processor-based controls are 1.
     #[inline]
     pub const fn primary(&self, controls: PrimaryControls) -> bool {
@@ -102,10 +139,22 @@ impl<'a> EntryState<'a> {
         self.secondary.contains(controls)
     }
 
+    /// Whether all these tertiary processor-based controls are 1 and activated.
+    #[inline]
+    pub const fn tertiary(&self, controls: TertiaryControls) -> bool {
+        self.tertiary.contains(controls)
+    }
+
     /// Whether all these VM-exit controls are 1.
     #[inline]
     pub const fn exit(&self, controls: ExitControls) -> bool {
         self.exit.contains(controls)
+    }
+
+    /// Whether all these secondary VM-exit controls are 1 and activated.
+    #[inline]
+    pub const fn secondary_exit(&self, controls: SecondaryExitControls) -> bool {
+        self.secondary_exit.contains(controls)
     }
 
     /// Whether all these VM-entry controls are 1.
