@@ -21,12 +21,80 @@
 //! }
 //! ```
 
-mod table;
+mod control;
+mod existence;
+mod exit_information;
+mod guest;
+mod host;
+mod value;
 
 use core::fmt;
 use core::marker::PhantomData;
 
-pub use table::*;
+pub use control::*;
+pub use existence::Existence;
+pub use exit_information::*;
+pub use guest::*;
+pub use host::*;
+pub use value::FieldValue;
+
+use crate::capability::Capabilities;
+
+/// Makes a constant of each row, and a list of the rows, from one table:
+/// `NAME: value type [, ReadOnly] = encoding [if what makes it exist];`
+macro_rules! fields {
+    ($rows:ident: $(
+        $(#[$doc:meta])* $name:ident: $value:ty $(, $access:ident)? = $encoding:literal
+        $(if $existence:expr)?;
+    )*) => {
+        $($(#[$doc])*
+        pub const $name: super::Field<$value $(, super::$access)?> =
+            super::Field::new(super::Encoding($encoding));)*
+
+        pub(super) const $rows: &[super::FieldRow] = &[$(super::FieldRow {
+            name: stringify!($name),
+            encoding: super::Encoding($encoding),
+            existence: fields!(@existence $($existence)?),
+            describe: super::value::describe::<$value>,
+        },)*];
+    };
+    (@existence) => { super::Existence::Always };
+    (@existence $existence:expr) => { $existence };
+}
+use fields;
+
+/// How many fields have a name.
+pub const FIELD_COUNT: usize = control::CONTROL.len()
+    + exit_information::EXIT_INFORMATION.len()
+    + guest::GUEST.len()
+    + host::HOST.len();
+
+/// Every field that has a name: control fields, VM-exit information, guest state,
+/// host state, and in each group by encoding.
+///
+/// They are those of the manual's appendix as of February 2026 and of the features
+/// that it describes without an encoding there: ENCLV exiting, APIC-timer
+/// virtualization, and loading IA32_SPEC_CTRL, as KVM and Bochs have them.
+///
+/// ```
+/// use vmx_core::field::{FIELDS, Group};
+/// let read_only = FIELDS.iter().filter(|row| row.encoding.is_read_only());
+/// assert!(read_only.clone().all(|row| row.encoding.group() == Group::ExitInformation));
+/// assert_eq!(read_only.map(|row| row.name).next(), Some("GUEST_PHYSICAL_ADDRESS"));
+/// ```
+pub static FIELDS: [FieldRow; FIELD_COUNT] = {
+    let groups = [control::CONTROL, exit_information::EXIT_INFORMATION, guest::GUEST, host::HOST];
+    let mut rows = [control::CONTROL[0]; FIELD_COUNT];
+    let (mut group, mut in_group, mut row) = (0, 0, 0);
+    while row < FIELD_COUNT {
+        if in_group == groups[group].len() {
+            (group, in_group) = (group + 1, 0);
+        }
+        rows[row] = groups[group][in_group];
+        (in_group, row) = (in_group + 1, row + 1);
+    }
+    rows
+};
 
 /// The 32-bit encoding of a VMCS field, as VMREAD and VMWRITE take it.
 /// Source: SDM, "Field Encoding in VMCS".
@@ -60,6 +128,17 @@ pub enum Group {
     HostState,
 }
 
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Control => "control fields",
+            Self::ExitInformation => "VM-exit information",
+            Self::GuestState => "guest state",
+            Self::HostState => "host state",
+        })
+    }
+}
+
 impl Encoding {
     /// The field's width.
     pub const fn width(self) -> Width {
@@ -81,9 +160,57 @@ impl Encoding {
         }
     }
 
-    /// The name in this crate's table, which is also that of the constant.
+    /// Whether VMWRITE refuses the field, on a CPU whose IA32_VMX_MISC\[29\] is 0.
+    pub const fn is_read_only(self) -> bool {
+        matches!(self.group(), Group::ExitInformation)
+    }
+
+    /// Whether it is the high half (bit 0) of a 64-bit field, bits 63:32.
+    pub const fn is_high(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    /// The field itself, of which this may be the high half.
+    pub const fn full(self) -> Self {
+        Self(self.0 & !1)
+    }
+
+    /// The high half of a 64-bit field; `None` for fields of other widths.
+    pub const fn high(self) -> Option<Self> {
+        match self.width() {
+            Width::Bits64 => Some(Self(self.0 | 1)),
+            _ => None,
+        }
+    }
+
+    /// The row in [`FIELDS`]. High halves have none.
+    pub fn row(self) -> Option<&'static FieldRow> {
+        FIELDS.get(row_of(self))
+    }
+
+    /// The name in [`FIELDS`], which is also that of the constant.
     pub fn name(self) -> Option<&'static str> {
-        FIELDS.get(row_of(self)).map(|row| row.name)
+        self.row().map(|row| row.name)
+    }
+
+    /// The field of this name: that of its constant.
+    ///
+    /// ```
+    /// use vmx_core::field::{self, Encoding};
+    /// assert_eq!(Encoding::from_name("GUEST_RIP"), Some(field::GUEST_RIP.encoding()));
+    /// assert_eq!(Encoding::from_name("GUEST_RIPE"), None);
+    /// ```
+    pub fn from_name(name: &str) -> Option<Self> {
+        FIELDS.iter().find(|row| row.name == name).map(|row| row.encoding)
+    }
+
+    /// Whether a CPU with these capabilities has the field, as far as this crate
+    /// knows it: `false` for one without a name. The high half of a 64-bit field
+    /// exists where the field does.
+    pub fn exists(self, capabilities: &Capabilities) -> bool {
+        let is_half = self.is_high() && self.width() == Width::Bits64;
+        let field = if is_half { self.full() } else { self };
+        field.row().is_some_and(|row| row.existence.holds(capabilities))
     }
 }
 
@@ -97,21 +224,34 @@ impl fmt::Debug for Encoding {
 }
 
 /// One row of [`FIELDS`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct FieldRow {
     /// The name of the constant.
     pub name: &'static str,
     /// The encoding.
     pub encoding: Encoding,
+    /// What makes the field exist.
+    pub existence: Existence,
+    /// Writes a raw value as [`FieldValue::describe`] of the field's type does.
+    pub describe: fn(u64, &mut fmt::Formatter<'_>) -> fmt::Result,
 }
 
-/// The row of an encoding in [`FIELDS`]; its length if there is none.
+/// The row of an encoding in [`FIELDS`]; their number if there is none.
 pub(crate) const fn row_of(encoding: Encoding) -> usize {
-    let mut row = 0;
-    while row < FIELDS.len() && FIELDS[row].encoding.0 != encoding.0 {
-        row += 1;
+    /// What [`FIELDS`] is sorted by: the group, then the encoding.
+    const fn key(encoding: Encoding) -> u64 {
+        ((encoding.group() as u64) << 32) | encoding.0 as u64
     }
-    row
+    let (mut from, mut to) = (0, FIELD_COUNT);
+    while from < to {
+        let middle = from + (to - from) / 2;
+        if key(FIELDS[middle].encoding) < key(encoding) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    if from < FIELD_COUNT && FIELDS[from].encoding.0 == encoding.0 { from } else { FIELD_COUNT }
 }
 
 /// The type parameter of a [`Field`] that VMWRITE may be used on.
@@ -141,7 +281,7 @@ impl<V, A> Field<V, A> {
 
     /// The row in [`FIELDS`]; `None` for a field without a name.
     pub const fn row(self) -> Option<usize> {
-        if (self.row as usize) < FIELDS.len() { Some(self.row as usize) } else { None }
+        if (self.row as usize) < FIELD_COUNT { Some(self.row as usize) } else { None }
     }
 
     /// The field's encoding.
@@ -161,134 +301,6 @@ impl<V, A> Copy for Field<V, A> {}
 impl<V, A> fmt::Debug for Field<V, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.encoding, f)
-    }
-}
-
-/// A type that stands in a VMCS field.
-///
-/// VMREAD delivers 64 bits, those above the field's width zero; VMWRITE ignores
-/// bits above it.
-pub trait FieldValue: Copy {
-    /// The value from what VMREAD returned. No bit within the width is lost.
-    fn from_field(raw: u64) -> Self;
-    /// The value for VMWRITE.
-    fn into_field(self) -> u64;
-}
-
-impl FieldValue for u64 {
-    fn from_field(raw: u64) -> Self {
-        raw
-    }
-    fn into_field(self) -> u64 {
-        self
-    }
-}
-
-impl FieldValue for u32 {
-    fn from_field(raw: u64) -> Self {
-        raw as u32
-    }
-    fn into_field(self) -> u64 {
-        self.into()
-    }
-}
-
-impl FieldValue for u16 {
-    fn from_field(raw: u64) -> Self {
-        raw as u16
-    }
-    fn into_field(self) -> u64 {
-        self.into()
-    }
-}
-
-impl FieldValue for crate::PhysicalAddress {
-    fn from_field(raw: u64) -> Self {
-        Self(raw)
-    }
-    fn into_field(self) -> u64 {
-        self.0
-    }
-}
-
-impl FieldValue for crate::ExitReason {
-    fn from_field(raw: u64) -> Self {
-        Self(raw as u32)
-    }
-    fn into_field(self) -> u64 {
-        self.0.into()
-    }
-}
-
-impl FieldValue for crate::InstructionError {
-    fn from_field(raw: u64) -> Self {
-        Self(raw as u32)
-    }
-    fn into_field(self) -> u64 {
-        self.0.into()
-    }
-}
-
-impl FieldValue for crate::interruption::InterruptionInformation {
-    fn from_field(raw: u64) -> Self {
-        Self(raw as u32)
-    }
-    fn into_field(self) -> u64 {
-        self.0.into()
-    }
-}
-
-impl FieldValue for crate::ssp::CetControl {
-    fn from_field(raw: u64) -> Self {
-        Self::from_bits_retain(raw)
-    }
-    fn into_field(self) -> u64 {
-        self.bits()
-    }
-}
-
-impl FieldValue for crate::control::PinBasedControls {
-    fn from_field(raw: u64) -> Self {
-        Self::from_bits_retain(raw as u32)
-    }
-    fn into_field(self) -> u64 {
-        self.bits().into()
-    }
-}
-
-impl FieldValue for crate::control::PrimaryControls {
-    fn from_field(raw: u64) -> Self {
-        Self::from_bits_retain(raw as u32)
-    }
-    fn into_field(self) -> u64 {
-        self.bits().into()
-    }
-}
-
-impl FieldValue for crate::control::SecondaryControls {
-    fn from_field(raw: u64) -> Self {
-        Self::from_bits_retain(raw as u32)
-    }
-    fn into_field(self) -> u64 {
-        self.bits().into()
-    }
-}
-
-impl FieldValue for crate::control::ExitControls {
-    fn from_field(raw: u64) -> Self {
-        Self::from_bits_retain(raw as u32)
-    }
-    fn into_field(self) -> u64 {
-        self.bits().into()
-    }
-}
-
-impl FieldValue for crate::control::EntryControls {
-    fn from_field(raw: u64) -> Self {
-        Self::from_bits_retain(raw as u32)
-    }
-    fn into_field(self) -> u64 {
-        self.bits().into()
     }
 }
 

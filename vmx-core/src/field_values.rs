@@ -9,21 +9,21 @@
 //! ```
 
 use crate::cpu::VmcsAccess;
-use crate::field::{Encoding, FIELDS, Field, FieldValue, row_of};
+use crate::field::{Encoding, FIELD_COUNT, FIELDS, Field, FieldValue, row_of};
 
-const WORDS: usize = FIELDS.len().div_ceil(64);
+const WORDS: usize = FIELD_COUNT.div_ceil(64);
 
 /// A value for some of the fields in [`FIELDS`], about 8 bytes a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldValues {
-    values: [u64; FIELDS.len()],
+    values: [u64; FIELD_COUNT],
     present: [u64; WORDS],
 }
 
 impl FieldValues {
     /// No values.
     pub const fn new() -> Self {
-        Self { values: [0; FIELDS.len()], present: [0; WORDS] }
+        Self { values: [0; FIELD_COUNT], present: [0; WORDS] }
     }
 
     /// Reads every field that the CPU has, each once, from the current VMCS.

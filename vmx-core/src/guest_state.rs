@@ -1,5 +1,6 @@
 //! Guest-state defaults.
 
+use crate::access_rights::AccessRights;
 use crate::capability::Capabilities;
 use crate::control::EntryControls;
 use crate::cpu::VmcsAccess;
@@ -65,13 +66,8 @@ impl GuestState64 {
         capabilities: &Capabilities,
         controls: EntryControls,
     ) -> Result<(), VmxError> {
-        const UNUSABLE: u32 = 1 << 16;
-        /// 64-bit code, execute and read, accessed, present.
-        const CODE: u32 = 0xA09B;
-        /// Data, read and write, accessed, present, 4-GiB limit.
-        const DATA: u32 = 0xC093;
-        /// Busy 64-bit TSS, present.
-        const TSS: u32 = 0x008B;
+        const CODE: AccessRights = AccessRights::CODE_64;
+        const DATA: AccessRights = AccessRights::DATA;
         use field::*;
 
         vmcs.write(GUEST_CR0, self.full_cr0(capabilities))?;
@@ -98,11 +94,11 @@ impl GuestState64 {
         vmcs.write(GUEST_LDTR_SELECTOR, 0)?;
         vmcs.write(GUEST_LDTR_BASE, 0)?;
         vmcs.write(GUEST_LDTR_LIMIT, 0)?;
-        vmcs.write(GUEST_LDTR_ACCESS_RIGHTS, UNUSABLE)?;
+        vmcs.write(GUEST_LDTR_ACCESS_RIGHTS, AccessRights::UNUSABLE)?;
         vmcs.write(GUEST_TR_SELECTOR, 24)?;
         vmcs.write(GUEST_TR_BASE, self.tss.0)?;
         vmcs.write(GUEST_TR_LIMIT, self.tss.1)?;
-        vmcs.write(GUEST_TR_ACCESS_RIGHTS, TSS)?;
+        vmcs.write(GUEST_TR_ACCESS_RIGHTS, AccessRights::BUSY_TSS)?;
         vmcs.write(GUEST_GDTR_BASE, self.gdt.0)?;
         vmcs.write(GUEST_GDTR_LIMIT, self.gdt.1)?;
         vmcs.write(GUEST_IDTR_BASE, self.idt.0)?;

@@ -39,6 +39,7 @@
 //! ```
 #![no_std]
 
+pub mod access_rights;
 pub mod capability;
 pub mod control;
 pub mod control_set;
@@ -61,8 +62,10 @@ pub mod operation_error;
 pub mod region;
 pub mod ssp;
 pub mod vmx_basic;
+pub mod vmx_misc;
 pub mod xsave_area;
 
+pub use access_rights::AccessRights;
 pub use capability::Capabilities;
 pub use control_set::ControlSet;
 pub use cpu_id::CpuId;

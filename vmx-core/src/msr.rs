@@ -78,8 +78,12 @@ pub enum NamedMsr {
     VmxCr4Fixed0 = 0x488,
     /// IA32_VMX_CR4_FIXED1.
     VmxCr4Fixed1 = 0x489,
+    /// IA32_VMX_VMCS_ENUM.
+    VmxVmcsEnum = 0x48A,
     /// IA32_VMX_PROCBASED_CTLS2; needs the secondary processor-based controls.
     VmxProcBasedCtls2 = 0x48B,
+    /// IA32_VMX_EPT_VPID_CAP; needs "enable EPT" or "enable VPID".
+    VmxEptVpidCap = 0x48C,
     /// IA32_VMX_TRUE_PINBASED_CTLS; needs IA32_VMX_BASIC bit 55, as do the next three.
     VmxTruePinBasedCtls = 0x48D,
     /// IA32_VMX_TRUE_PROCBASED_CTLS.
@@ -88,6 +92,12 @@ pub enum NamedMsr {
     VmxTrueExitCtls = 0x48F,
     /// IA32_VMX_TRUE_ENTRY_CTLS.
     VmxTrueEntryCtls = 0x490,
+    /// IA32_VMX_VMFUNC; needs "enable VM functions".
+    VmxVmfunc = 0x491,
+    /// IA32_VMX_PROCBASED_CTLS3; needs the tertiary processor-based controls.
+    VmxProcBasedCtls3 = 0x492,
+    /// IA32_VMX_EXIT_CTLS2; needs the secondary VM-exit controls.
+    VmxExitCtls2 = 0x493,
     /// IA32_S_CET; needs shadow stacks or indirect-branch tracking.
     SCet = 0x6A2,
     /// IA32_INTERRUPT_SSP_TABLE_ADDR; needs shadow stacks.

@@ -1,4 +1,13 @@
+extern crate std;
+
+use std::format;
+
+use proptest::prelude::*;
+
 use super::*;
+use crate::control::{AllowedSettings, PrimaryControls, SecondaryControls};
+
+mod x86_table;
 
 #[test]
 fn names_and_encodings_are_unique() {
@@ -12,60 +21,112 @@ fn names_and_encodings_are_unique() {
 
 #[test]
 fn groups_follow_the_encodings() {
-    for row in FIELDS {
+    for row in &FIELDS {
         let expected = match row.name {
-            name if name.starts_with("GUEST_PHYSICAL") || name.starts_with("GUEST_LINEAR") => {
+            name if name.ends_with("_ADDRESS") && name.starts_with("GUEST_") => {
                 Group::ExitInformation
             }
+            "GUEST_DEADLINE_SHADOW" => Group::Control,
             name if name.starts_with("GUEST_") => Group::GuestState,
             name if name.starts_with("HOST_") => Group::HostState,
-            "VMCS_LINK_POINTER" | "VMX_PREEMPTION_TIMER_VALUE" => Group::GuestState,
+            "VMCS_LINK_POINTER" | "VMX_PREEMPTION_TIMER_VALUE" | "PML_INDEX" => Group::GuestState,
+            "VM_INSTRUCTION_ERROR" | "EXIT_REASON" | "EXIT_QUALIFICATION" => Group::ExitInformation,
             _ => continue,
         };
         assert_eq!(row.encoding.group(), expected, "{}", row.name);
     }
 }
 
-/// The `x86` crate has a table of its own, made by other hands.
 #[test]
-fn encodings_agree_with_the_x86_crate() {
-    use x86::vmx::vmcs::{control, guest, host, ro};
-    let pairs = [
-        (VPID.encoding(), control::VPID),
-        (MSR_BITMAP.encoding(), control::MSR_BITMAPS_ADDR_FULL),
-        (VM_EXIT_MSR_STORE_ADDRESS.encoding(), control::VMEXIT_MSR_STORE_ADDR_FULL),
-        (VM_ENTRY_MSR_LOAD_ADDRESS.encoding(), control::VMENTRY_MSR_LOAD_ADDR_FULL),
-        (EPT_POINTER.encoding(), control::EPTP_FULL),
-        (XSS_EXITING_BITMAP.encoding(), control::XSS_EXITING_BITMAP_FULL),
-        (PIN_BASED_CONTROLS.encoding(), control::PINBASED_EXEC_CONTROLS),
-        (PRIMARY_CONTROLS.encoding(), control::PRIMARY_PROCBASED_EXEC_CONTROLS),
-        (SECONDARY_CONTROLS.encoding(), control::SECONDARY_PROCBASED_EXEC_CONTROLS),
-        (EXCEPTION_BITMAP.encoding(), control::EXCEPTION_BITMAP),
-        (VM_EXIT_CONTROLS.encoding(), control::VMEXIT_CONTROLS),
-        (VM_ENTRY_CONTROLS.encoding(), control::VMENTRY_CONTROLS),
-        (VM_ENTRY_INTERRUPTION_INFORMATION.encoding(), control::VMENTRY_INTERRUPTION_INFO_FIELD),
-        (VM_ENTRY_EXCEPTION_ERROR_CODE.encoding(), control::VMENTRY_EXCEPTION_ERR_CODE),
-        (VM_INSTRUCTION_ERROR.encoding(), ro::VM_INSTRUCTION_ERROR),
-        (EXIT_REASON.encoding(), ro::EXIT_REASON),
-        (EXIT_QUALIFICATION.encoding(), ro::EXIT_QUALIFICATION),
-        (VM_EXIT_INSTRUCTION_LENGTH.encoding(), ro::VMEXIT_INSTRUCTION_LEN),
-        (GUEST_LINEAR_ADDRESS.encoding(), ro::GUEST_LINEAR_ADDR),
-        (GUEST_CS_SELECTOR.encoding(), guest::CS_SELECTOR),
-        (GUEST_TR_ACCESS_RIGHTS.encoding(), guest::TR_ACCESS_RIGHTS),
-        (GUEST_IA32_EFER.encoding(), guest::IA32_EFER_FULL),
-        (GUEST_INTERRUPTIBILITY_STATE.encoding(), guest::INTERRUPTIBILITY_STATE),
-        (VMX_PREEMPTION_TIMER_VALUE.encoding(), guest::VMX_PREEMPTION_TIMER_VALUE),
-        (GUEST_CR4.encoding(), guest::CR4),
-        (GUEST_RIP.encoding(), guest::RIP),
-        (GUEST_RFLAGS.encoding(), guest::RFLAGS),
-        (HOST_TR_SELECTOR.encoding(), host::TR_SELECTOR),
-        (HOST_IA32_EFER.encoding(), host::IA32_EFER_FULL),
-        (HOST_CR3.encoding(), host::CR3),
-        (HOST_GDTR_BASE.encoding(), host::GDTR_BASE),
-        (HOST_RSP.encoding(), host::RSP),
-        (HOST_RIP.encoding(), host::RIP),
-    ];
-    for (ours, theirs) in pairs {
-        assert_eq!(ours.0, theirs);
+fn the_list_is_sorted_by_group_and_encoding() {
+    let key = |row: &FieldRow| (row.encoding.group() as u32, row.encoding.0);
+    assert!(FIELDS.windows(2).all(|pair| key(&pair[0]) < key(&pair[1])));
+}
+
+#[test]
+fn no_named_field_is_a_high_half_or_has_reserved_bits() {
+    for row in &FIELDS {
+        assert!(!row.encoding.is_high(), "{}", row.name);
+        assert_eq!(row.encoding.0 & 0xFFFF_9000, 0, "{}", row.name);
     }
+}
+
+#[test]
+fn every_row_is_found_by_encoding_and_by_name() {
+    for (index, row) in FIELDS.iter().enumerate() {
+        assert_eq!(row_of(row.encoding), index);
+        assert_eq!(Encoding::from_name(row.name), Some(row.encoding));
+    }
+    assert_eq!(
+        GUEST_RIP.row().and_then(|row| FIELDS.get(row)).map(|row| row.name),
+        Some("GUEST_RIP")
+    );
+    assert_eq!(Field::<u64>::new(Encoding(0x7FFE)).row(), None);
+}
+
+proptest! {
+    /// The binary search finds what a linear one does, for any encoding.
+    #[test]
+    fn any_encoding_is_found_or_not(raw in prop_oneof![any::<u32>(), 0u32..0x8000]) {
+        let encoding = Encoding(raw);
+        let found = FIELDS.iter().position(|row| row.encoding == encoding);
+        prop_assert_eq!(row_of(encoding), found.unwrap_or(FIELD_COUNT));
+        prop_assert_eq!(encoding.full().0, raw & !1);
+        // Nothing about an encoding panics.
+        let _ = (format!("{encoding:?}"), encoding.exists(&Capabilities::NOTHING));
+    }
+
+    /// No bit within the width is lost, and describing never fails.
+    #[test]
+    fn values_survive(raw: u64) {
+        struct Described(&'static FieldRow, u64);
+        impl fmt::Display for Described {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                (self.0.describe)(self.1, f)
+            }
+        }
+        for row in &FIELDS {
+            let text = format!("{}", Described(row, raw));
+            let digits = text.strip_prefix("0x").map(|text| text.split(':').next());
+            let number = digits.flatten().and_then(|text| u64::from_str_radix(text, 16).ok());
+            let expected = match row.encoding.width() {
+                Width::Bits16 => raw & 0xFFFF,
+                Width::Bits32 => raw & 0xFFFF_FFFF,
+                Width::Bits64 | Width::Natural => raw,
+            };
+            prop_assert_eq!(number, Some(expected), "{}: {}", row.name, text);
+        }
+    }
+}
+
+#[test]
+fn fields_exist_with_what_brings_them() {
+    let none = Capabilities::NOTHING;
+    let exists = |cpu: &Capabilities, row: &FieldRow| row.encoding.exists(cpu);
+    for row in &FIELDS {
+        assert_eq!(exists(&none, row), row.existence == Existence::Always, "{}", row.name);
+    }
+    let ept = Capabilities {
+        primary: AllowedSettings::from_msr(
+            u64::from(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS.bits()) << 32,
+        ),
+        secondary: AllowedSettings::from_msr(u64::from(SecondaryControls::ENABLE_EPT.bits()) << 32),
+        misc: crate::vmx_misc::VmxMisc(2 << 16),
+        ..none
+    };
+    let news = FIELDS.iter().filter(|row| exists(&ept, row) && !exists(&none, row));
+    assert!(news.map(|row| row.name).eq([
+        "EPT_POINTER",
+        "SECONDARY_CONTROLS",
+        "CR3_TARGET_VALUE_0",
+        "CR3_TARGET_VALUE_1",
+        "GUEST_PHYSICAL_ADDRESS",
+        "GUEST_PDPTE_0",
+        "GUEST_PDPTE_1",
+        "GUEST_PDPTE_2",
+        "GUEST_PDPTE_3",
+    ]));
+    assert!(Encoding(0x201B).exists(&ept), "the high half of EPT_POINTER");
+    assert!(!Encoding(0x401F).exists(&ept), "no half of a 32-bit field");
+    assert!(!Encoding(0x7FFE).exists(&ept), "no field at all");
 }
