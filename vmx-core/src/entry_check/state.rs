@@ -1,10 +1,13 @@
 //! What the rules look at.
 
 use crate::capability::Capabilities;
-use crate::control::{EntryControls, ExitControls, PrimaryControls, SecondaryControls};
+use crate::control::{
+    EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
+};
 use crate::cpu::EntryInstruction;
 use crate::field::{self, Field, FieldValue};
 use crate::field_values::FieldValues;
+use crate::frame::PhysicalAddress;
 
 /// What VM entry depends on besides the VMCS's fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub struct Circumstances {
     pub blocking_by_mov_ss: bool,
     /// The host is in IA-32e mode (IA32_EFER.LMA = 1).
     pub host_ia32e_mode: bool,
+    /// The logical processor is in system-management mode.
+    pub in_smm: bool,
 }
 
 impl Circumstances {
@@ -29,7 +34,39 @@ impl Circumstances {
         is_launched: false,
         blocking_by_mov_ss: false,
         host_ia32e_mode: true,
+        in_smm: false,
     };
+}
+
+/// What VM entry reads in memory besides the VMCS. What is not given here is taken
+/// to be as it must be: its rules hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EntryMemory<'a> {
+    /// The physical address of the current VMCS.
+    pub current_vmcs: Option<PhysicalAddress>,
+    /// The physical address of the VMXON region.
+    pub vmxon_region: Option<PhysicalAddress>,
+    /// The first four bytes of the region that the VMCS link pointer names.
+    pub linked_region_start: Option<u32>,
+    /// The page-directory-pointer-table entries that guest CR3 names, for a guest with
+    /// PAE paging and without EPT.
+    pub pdptes: Option<[u64; 4]>,
+    /// The VM-entry MSR-load area; as many entries as the count field says are looked
+    /// at.
+    pub msr_load_area: &'a [MsrLoadEntry],
+}
+
+/// An entry of the VM-entry MSR-load area, as it stands in memory.
+/// Source: SDM, "VM-Entry Controls for MSRs".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(16))]
+pub struct MsrLoadEntry {
+    /// Bits 31:0: the MSR.
+    pub index: u32,
+    /// Bits 63:32, which must be 0.
+    pub reserved: u32,
+    /// Bits 127:64: the value.
+    pub value: u64,
 }
 
 /// The fields, the CPU's capabilities and the circumstances of one VM entry.
@@ -42,6 +79,8 @@ pub struct EntryState<'a> {
     fields: &'a FieldValues,
     capabilities: &'a Capabilities,
     circumstances: Circumstances,
+    memory: EntryMemory<'a>,
+    pin_based: PinBasedControls,
     primary: PrimaryControls,
     secondary: SecondaryControls,
     exit: ExitControls,
@@ -57,6 +96,8 @@ impl<'a> EntryState<'a> {
     ) -> Self {
         let or_zero = |field: Option<u64>| field.unwrap_or(0);
         let raw = |encoding| or_zero(fields.get_raw(encoding));
+        let memory = EntryMemory::default();
+        let pin_based = PinBasedControls::from_field(raw(field::PIN_BASED_CONTROLS.encoding()));
         let primary = PrimaryControls::from_field(raw(field::PRIMARY_CONTROLS.encoding()));
         let secondary = if primary.contains(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS) {
             SecondaryControls::from_field(raw(field::SECONDARY_CONTROLS.encoding()))
@@ -65,7 +106,22 @@ impl<'a> EntryState<'a> {
         };
         let exit = ExitControls::from_field(raw(field::VM_EXIT_CONTROLS.encoding()));
         let entry = EntryControls::from_field(raw(field::VM_ENTRY_CONTROLS.encoding()));
-        Self { fields, capabilities, circumstances, primary, secondary, exit, entry }
+        Self {
+            fields,
+            capabilities,
+            circumstances,
+            memory,
+            pin_based,
+            primary,
+            secondary,
+            exit,
+            entry,
+        }
+    }
+
+    /// The same entry with what it reads in memory.
+    pub const fn with_memory(self, memory: EntryMemory<'a>) -> Self {
+        Self { memory, ..self }
     }
 
     /// The value of a field; zero where the CPU has no such field.
@@ -88,6 +144,18 @@ impl<'a> EntryState<'a> {
     /// The circumstances.
     pub const fn circumstances(&self) -> &Circumstances {
         &self.circumstances
+    }
+
+    /// What VM entry reads in memory.
+    #[inline]
+    pub const fn memory(&self) -> &EntryMemory<'a> {
+        &self.memory
+    }
+
+    /// Whether all these pin-based controls are 1.
+    #[inline]
+    pub const fn pin_based(&self, controls: PinBasedControls) -> bool {
+        self.pin_based.contains(controls)
     }
 
     /// Whether all these primary processor-based controls are 1.
