@@ -1,12 +1,9 @@
 //! Each method passes its arguments and result on and counts as itself alone.
 
 use mockall::predicate::eq;
-use vmx_core::capability::FixedBits;
-use vmx_core::control::AllowedSettings;
 use vmx_core::vmx_basic::VmxBasic;
 use vmx_core::{
-    Capabilities, CpuId, Frame, InstructionError, LinearAddressWidth, Page, PhysicalAddress, Vmcs,
-    VmxOperation, field,
+    Capabilities, CpuId, Frame, InstructionError, Page, PhysicalAddress, Vmcs, VmxOperation, field,
 };
 
 use super::*;
