@@ -88,18 +88,6 @@ impl ActivityState {
     pub const SHUTDOWN: Self = Self(2);
     /// Waits for a start-up IPI.
     pub const WAIT_FOR_SIPI: Self = Self(3);
-
-    /// Whether the CPU has the state: every CPU has the active one, and
-    /// IA32_VMX_MISC bits 6, 7 and 8 report HLT, shutdown and wait-for-SIPI.
-    pub const fn is_supported(self, vmx_misc: u64) -> bool {
-        match self {
-            Self::ACTIVE => true,
-            Self::HLT => vmx_misc & (1 << 6) != 0,
-            Self::SHUTDOWN => vmx_misc & (1 << 7) != 0,
-            Self::WAIT_FOR_SIPI => vmx_misc & (1 << 8) != 0,
-            _ => false,
-        }
-    }
 }
 
 impl fmt::Debug for ActivityState {

@@ -12,10 +12,12 @@
 //! ```
 
 mod injection;
+mod rules;
 
 use core::fmt;
 
-pub use injection::{Event, IllegalInjection, Injection, InjectionContext};
+pub use injection::{Event, Injection};
+pub use rules::{IllegalInjection, InjectionContext};
 
 use crate::vmx_basic::VmxBasic;
 

@@ -146,10 +146,11 @@ impl<'m> IoBitmaps<'m> {
 
 #[cfg(test)]
 mod tests {
-    extern crate std;
     use super::*;
     use proptest::prelude::*;
-    use std::vec::Vec;
+
+    /// Miri is slow, and looks at one port in 1009.
+    const STEP: usize = if cfg!(miri) { 1009 } else { 1 };
 
     fn any_port() -> impl Strategy<Value = u16> {
         prop_oneof![any::<u16>(), 0x7FF0u16..0x8010, 0xFFF0u16..=0xFFFF, 0u16..8]
@@ -157,13 +158,16 @@ mod tests {
 
     #[test]
     fn each_port_has_its_bit_where_the_manual_has_it() {
-        for port in 0..=u16::MAX {
-            let (a, b) = (Page::new(), Page::new());
-            IoBitmaps::from_pages(&a, &b).set_exits(port..=port, true);
+        let (a, b) = (Page::new(), Page::new());
+        let bitmaps = IoBitmaps::from_pages(&a, &b);
+        for port in (0..=u16::MAX).step_by(STEP) {
+            bitmaps.set_exits(port..=port, true);
             let page = if port < 0x8000 { &a } else { &b };
             let bit = usize::from(port & 0x7FFF);
             assert_eq!(page.read(bit / 64), 1 << (bit % 64), "{port:x}");
+            bitmaps.set_exits(port..=port, false);
         }
+        assert_eq!(bitmaps.passing().count(), 0x10000);
     }
 
     proptest! {
@@ -176,13 +180,11 @@ mod tests {
                 IoBitmaps::all_exit(&a, &b)
             };
             bitmaps.set_exits(first..=last, exits);
-            for port in 0..=u16::MAX {
+            for port in (0..=u16::MAX).step_by(STEP) {
                 prop_assert_eq!(bitmaps.port_exits(port) == exits, (first..=last).contains(&port));
             }
-            let passing: Vec<u16> = bitmaps.passing().collect();
-            let expected: Vec<u16> =
-                (0..=u16::MAX).filter(|port| !bitmaps.port_exits(*port)).collect();
-            prop_assert_eq!(passing, expected);
+            let expected = (0..=u16::MAX).filter(|port| (first..=last).contains(port) != exits);
+            prop_assert!(bitmaps.passing().eq(expected));
         }
 
         /// An access exits if one of its ports does, or if it wraps around.

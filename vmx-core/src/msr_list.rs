@@ -43,17 +43,6 @@ const ENTRY_WORDS: usize = 2;
 /// Entries in a page: 256.
 const ENTRIES_PER_PAGE: usize = PAGE_WORDS / ENTRY_WORDS;
 
-/// How many entries a list should have at most: 512 * (N + 1), N from
-/// IA32_VMX_MISC\[27:25\]. Beyond it the CPU's behaviour is undefined.
-/// Source: SDM, "Miscellaneous Data".
-///
-/// ```
-/// assert_eq!(vmx_core::msr_list::recommended_capacity(1 << 25), 1024);
-/// ```
-pub const fn recommended_capacity(vmx_misc: u64) -> usize {
-    512 * (((vmx_misc >> 25) & 0b111) as usize + 1)
-}
-
 /// An entry of a list, 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MsrEntry {
@@ -123,16 +112,19 @@ pub struct MsrList<'m> {
 }
 
 impl<'m> MsrList<'m> {
-    /// A list without entries in `pages`, for at most `limit` entries, as
-    /// [`recommended_capacity`] has it.
-    pub const fn empty(pages: &'m [Page], uses: MsrListUse, limit: usize) -> Self {
+    /// A list without entries in `pages`, for at most `limit` entries: 512 * (N + 1),
+    /// N from IA32_VMX_MISC\[27:25\]. Beyond it the CPU's behaviour is undefined.
+    /// A page has room for 256. Source: SDM, "Miscellaneous Data".
+    pub const fn empty(pages: &'m [Page], uses: MsrListUse, limit: u32) -> Self {
         let room = pages.len().saturating_mul(ENTRIES_PER_PAGE);
+        let limit = limit as usize;
         Self { pages, uses, count: 0, capacity: if limit < room { limit } else { room } }
     }
 
-    /// How many entries there are.
-    pub const fn count(&self) -> usize {
-        self.count
+    /// How many entries there are: the value of the list's count field.
+    pub const fn count(&self) -> u32 {
+        // The capacity is no more than the limit, which is a u32.
+        self.count as u32
     }
 
     /// How many entries there can be.

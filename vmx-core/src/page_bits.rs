@@ -57,10 +57,12 @@ mod tests {
             let page = Page::new();
             page.fill(if value { 0 } else { u64::MAX });
             set_range(&page, first, last, value);
-            for bit in 0..PAGE_WORDS * 64 {
-                let found = page.read(bit / 64) & (1 << (bit % 64)) != 0;
-                prop_assert_eq!(found == value, (first..=last).contains(&bit), "{}", bit);
-            }
+            let is_set = |bit: usize| page.read(bit / 64) & (1 << (bit % 64)) != 0;
+            let inside = first..=last.min(PAGE_WORDS * 64 - 1);
+            prop_assert!(inside.clone().all(|bit| is_set(bit) == value));
+            let changed = |word| if value { page.read(word) } else { !page.read(word) };
+            let count: u32 = (0..PAGE_WORDS).map(|word| changed(word).count_ones()).sum();
+            prop_assert_eq!(count as usize, inside.count());
         }
 
         #[test]

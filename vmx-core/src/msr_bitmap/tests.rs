@@ -26,7 +26,9 @@ fn the_four_parts_are_where_the_manual_has_them() {
 #[test]
 fn only_the_two_ranges_have_bits() {
     let inside = |msr: u32| msr < 0x2000 || (0xC000_0000..0xC000_2000).contains(&msr);
-    let bases = (0..=u32::MAX >> 13).map(|upper| upper << 13);
+    // Miri is slow, and looks at one in 1009.
+    let step = if cfg!(miri) { 1009 } else { 1 };
+    let bases = (0..=u32::MAX >> 13).step_by(step).map(|upper| upper << 13);
     for msr in bases.flat_map(|base| [base, base | 0x6A4, base | 0x1FFF]) {
         assert_eq!(bit_of(MsrIndex(msr)).is_some(), inside(msr), "{msr:x}");
     }

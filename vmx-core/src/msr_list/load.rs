@@ -20,6 +20,11 @@ pub(super) mod numbers {
     pub(crate) const PAT: u32 = 0x277;
     pub(crate) const DS_AREA: u32 = 0x600;
     pub(crate) const PKRS: u32 = 0x6E1;
+    pub(crate) const UINTR_HANDLER: u32 = 0x986;
+    pub(crate) const UINTR_STACK_ADJUST: u32 = 0x987;
+    pub(crate) const UINTR_MISC: u32 = 0x988;
+    pub(crate) const UINTR_PD: u32 = 0x989;
+    pub(crate) const UINTR_TT: u32 = 0x98A;
     pub(crate) const EFER: u32 = 0xC000_0080;
     pub(crate) const LSTAR: u32 = 0xC000_0082;
     pub(crate) const CSTAR: u32 = 0xC000_0083;
@@ -205,11 +210,16 @@ const fn check_value(msr: MsrIndex, value: u64, context: &MsrContext) -> Result<
         }
         MsrIndex(numbers::PAT) => check_memory_types(value),
         MsrIndex(numbers::PREDICTION_COMMAND | numbers::FLUSH_COMMAND) => check_reserved(value, !1),
+        MsrIndex(numbers::UINTR_MISC) => check_reserved(value, !0xFF_FFFF_FFFF),
+        MsrIndex(numbers::UINTR_PD) => check_aligned(value, 0b11_1111, context),
+        MsrIndex(numbers::UINTR_TT) => check_aligned(value, 0b1110, context),
         MsrIndex(numbers::PKRS | numbers::TSC_AUX) => check_reserved(value, 0xFFFF_FFFF << 32),
         MsrIndex(
             numbers::SYSENTER_ESP
             | numbers::SYSENTER_EIP
             | numbers::DS_AREA
+            | numbers::UINTR_HANDLER
+            | numbers::UINTR_STACK_ADJUST
             | numbers::LSTAR
             | numbers::CSTAR
             | numbers::KERNEL_GS_BASE,
@@ -230,6 +240,14 @@ const fn check_canonical(value: u64, context: &MsrContext) -> Result<(), NotLoad
         Ok(())
     } else {
         Err(NotLoadable::NotCanonical)
+    }
+}
+
+/// An address with reserved low bits.
+const fn check_aligned(value: u64, reserved: u64, context: &MsrContext) -> Result<(), NotLoadable> {
+    match check_reserved(value, reserved) {
+        Ok(()) => check_canonical(value, context),
+        Err(illegal) => Err(illegal),
     }
 }
 

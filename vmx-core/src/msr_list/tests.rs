@@ -51,9 +51,22 @@ fn reserved_bits_of_the_entry() {
 #[test]
 fn addresses_are_canonical() {
     let five_levels = MsrContext { linear_address_width: Bits57, ..FULL };
-    for msr in
-        [0x175, 0x176, 0x600, 0x6A4, 0x6A7, 0x6A8, 0xC000_0082, 0xC000_0083, 0xC000_0102, 0x6A2]
-    {
+    for msr in [
+        0x175,
+        0x176,
+        0x600,
+        0x986,
+        0x987,
+        0x989,
+        0x98A,
+        0x6A4,
+        0x6A7,
+        0x6A8,
+        0xC000_0082,
+        0xC000_0083,
+        0xC000_0102,
+        0x6A2,
+    ] {
         assert_eq!(load(msr, 1 << 46, &FULL), Ok(()), "{msr:x}");
         assert_eq!(load(msr, 1 << 47, &FULL), Err(NotLoadable::NotCanonical), "{msr:x}");
         assert_eq!(load(msr, 1 << 47, &five_levels), Ok(()), "{msr:x}");
@@ -92,6 +105,24 @@ fn cet_values() {
 }
 
 #[test]
+fn reserved_bits_of_values() {
+    for (msr, legal) in [
+        (0x49, 1u64),
+        (0x10B, 1),
+        (0x6E1, 0xFFFF_FFFF),
+        (0x988, 0xFF_FFFF_FFFF),
+        (0x989, 0x7FFF_FFFF_FFC0),
+        (0x98A, 0x7FFF_FFFF_FFF1),
+        (0xC000_0103, 0xFFFF_FFFF),
+    ] {
+        for bit in 0..47 {
+            let is_legal = legal & (1 << bit) != 0;
+            assert_eq!(load(msr, 1 << bit, &FULL).is_ok(), is_legal, "{msr:x} {bit}");
+        }
+    }
+}
+
+#[test]
 fn efer_and_pat() {
     let unpaged = MsrContext { paging: false, ..FULL };
     let legacy = MsrContext { long_mode_enable: false, ..FULL };
@@ -112,9 +143,7 @@ fn efer_and_pat() {
 }
 
 #[test]
-fn the_recommended_capacity_is_the_limit() {
-    assert_eq!(recommended_capacity(0), 512);
-    assert_eq!(recommended_capacity(u64::MAX), 4096);
+fn a_list_ends_at_its_limit_or_its_pages() {
     let pages: [Page; 3] = core::array::from_fn(|_| Page::new());
     assert_eq!(MsrList::empty(&pages[..1], MsrListUse::LOAD, 512).capacity(), 256);
     assert_eq!(MsrList::empty(&pages, MsrListUse::LOAD, 512).capacity(), 512);
@@ -207,7 +236,7 @@ proptest! {
             }
             let found: Vec<MsrEntry> = list.iter().collect();
             prop_assert_eq!(&found, &model);
-            prop_assert_eq!(list.count(), model.len());
+            prop_assert_eq!(list.count() as usize, model.len());
             prop_assert_eq!(list.find(entry.msr), model.iter().position(|it| it.msr == entry.msr));
         }
     }

@@ -1,10 +1,17 @@
 use super::*;
-use crate::interruption::{CONTROL_PROTECTION, GENERAL_PROTECTION};
+use crate::capability::Capabilities;
+use crate::cpu::{Cpuid, CpuidResult, Msr};
+use crate::field::Encoding;
+use crate::field_values::FieldValues;
+use crate::guest_event_state::{ActivityState, GuestEventState, InterruptibilityState};
+use crate::interruption::{CONTROL_PROTECTION, GENERAL_PROTECTION, has_checked_error_code};
+use crate::msr::{MsrIndex, NamedMsr};
+use crate::vmx_basic::VmxBasic;
 use proptest::prelude::*;
 
 const OPEN: InjectionContext = InjectionContext {
     basic: VmxBasic(0),
-    misc: 0,
+    zero_length: false,
     monitor_trap_flag: true,
     protected_mode: true,
     virtual_nmis: true,
@@ -74,7 +81,7 @@ fn reserved_bits_and_wide_error_codes_are_refused() {
 
 #[test]
 fn instruction_lengths() {
-    let zero_allowed = InjectionContext { misc: 1 << 30, ..OPEN };
+    let zero_allowed = InjectionContext { zero_length: true, ..OPEN };
     for instruction_length in 0..20 {
         for event in [
             Event::SoftwareInterrupt { vector: 0x80, instruction_length },
@@ -146,6 +153,94 @@ fn activity_states() {
     }
 }
 
+/// A VMCS that is nothing but values.
+struct Values(FieldValues);
+
+impl VmcsAccess for Values {
+    fn vmread(&mut self, encoding: Encoding) -> Result<u64, VmxError> {
+        let missing = VmxError::FailValid(crate::InstructionError::UNSUPPORTED_COMPONENT);
+        self.0.get_raw(encoding).ok_or(missing)
+    }
+    fn vmwrite(&mut self, encoding: Encoding, value: u64) -> Result<(), VmxError> {
+        self.0.set_raw(encoding, value);
+        Ok(())
+    }
+}
+
+/// A CPU whose capability MSRs are all ones.
+struct AllOnes;
+
+impl Cpuid for AllOnes {
+    fn cpuid(&mut self, _leaf: u32, _subleaf: u32) -> CpuidResult {
+        CpuidResult { eax: u32::MAX, ebx: u32::MAX, ecx: u32::MAX, edx: u32::MAX }
+    }
+}
+
+impl Msr for AllOnes {
+    fn read_named(&mut self, _msr: NamedMsr) -> u64 {
+        u64::MAX
+    }
+    unsafe fn read_msr(&mut self, _msr: MsrIndex) -> u64 {
+        u64::MAX
+    }
+    unsafe fn write_msr(&mut self, _msr: MsrIndex, _value: u64) {}
+}
+
+#[test]
+fn the_context_comes_from_the_vmcs() {
+    let capabilities = Capabilities::read(&mut AllOnes).unwrap();
+    let mut vmcs = Values(FieldValues::new());
+    assert!(InjectionContext::read(&mut vmcs, &capabilities).is_err());
+    for (encoding, value) in [
+        (field::PIN_BASED_CONTROLS.encoding(), 1 << 5),
+        (field::PRIMARY_CONTROLS.encoding(), 1 << 31),
+        (field::SECONDARY_CONTROLS.encoding(), 1 << 7),
+        (field::GUEST_CR0.encoding(), 0x30),
+        (field::GUEST_RFLAGS.encoding(), 0x202),
+        (field::GUEST_INTERRUPTIBILITY_STATE.encoding(), 8),
+        (field::GUEST_ACTIVITY_STATE.encoding(), 1),
+        (field::VM_ENTRY_INTERRUPTION_INFORMATION.encoding(), 0),
+    ] {
+        vmcs.vmwrite(encoding, value).unwrap();
+    }
+    let expected = InjectionContext {
+        zero_length: true,
+        protected_mode: false,
+        guest: GuestEventState {
+            rflags: 0x202,
+            interruptibility: InterruptibilityState::BLOCKING_BY_NMI,
+            activity: ActivityState::HLT,
+            injecting: false,
+        },
+        basic: VmxBasic(u64::MAX),
+        ..OPEN
+    };
+    assert_eq!(InjectionContext::read(&mut vmcs, &capabilities), Ok(expected));
+    // Without "unrestricted guest", CR0.PE is not asked.
+    vmcs.vmwrite(field::PRIMARY_CONTROLS.encoding(), 0).unwrap();
+    let protected = InjectionContext { protected_mode: true, ..expected };
+    assert_eq!(InjectionContext::read(&mut vmcs, &capabilities), Ok(protected));
+}
+
+#[test]
+fn an_injection_writes_what_entry_uses() {
+    let written = |event: Event| {
+        let mut vmcs = Values(FieldValues::new());
+        event.fields().write(&mut vmcs).unwrap();
+        [
+            field::VM_ENTRY_INTERRUPTION_INFORMATION.encoding(),
+            field::VM_ENTRY_EXCEPTION_ERROR_CODE.encoding(),
+            field::VM_ENTRY_INSTRUCTION_LENGTH.encoding(),
+        ]
+        .map(|encoding| vmcs.0.get_raw(encoding))
+    };
+    assert_eq!(written(Event::Nmi), [Some(0x8000_0202), None, None]);
+    let page_fault = Event::HardwareException { vector: 14, error_code: Some(2) };
+    assert_eq!(written(page_fault), [Some(0x8000_0B0E), Some(2), None]);
+    let int3 = Event::SoftwareException { vector: 3, instruction_length: 1 };
+    assert_eq!(written(int3), [Some(0x8000_0603), None, Some(1)]);
+}
+
 proptest! {
     /// What an exit interrupted is injected again as it was, and legally.
     #[test]
@@ -168,16 +263,16 @@ proptest! {
     #[test]
     fn nothing_panics(
         information: u32, error_code: u32, instruction_length: u32,
-        basic: u64, misc: u64, flags: [bool; 3], interruptibility: u32, activity: u32,
+        basic: u64, flags: [bool; 4], interruptibility: u32, activity: u32,
     ) {
-        let [monitor_trap_flag, protected_mode, virtual_nmis] = flags;
+        let [monitor_trap_flag, protected_mode, virtual_nmis, zero_length] = flags;
         let guest = GuestEventState {
             interruptibility: InterruptibilityState::from_bits_retain(interruptibility),
             activity: ActivityState(activity),
             ..OPEN.guest
         };
         let context = InjectionContext {
-            basic: VmxBasic(basic), misc, monitor_trap_flag, protected_mode, virtual_nmis, guest,
+            basic: VmxBasic(basic), zero_length, monitor_trap_flag, protected_mode, virtual_nmis, guest,
         };
         let information = InterruptionInformation(information);
         let injection = Injection { information, error_code, instruction_length };
