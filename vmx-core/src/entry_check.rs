@@ -26,15 +26,26 @@ mod entry_controls;
 mod ept_controls;
 mod execution_controls;
 mod exit_controls;
+mod guest_access_rights;
+mod guest_control_registers;
+mod guest_descriptor_tables;
+mod guest_non_register_state;
+mod guest_pdptes;
+mod guest_pending_debug;
+mod guest_rip;
+mod guest_segments;
+mod guest_system_segments;
+mod guest_virtual_8086;
 mod host_registers;
 mod host_segments;
+mod msr_loading;
 mod outcome;
 mod rule;
 mod state;
 
 pub use outcome::{Outcome, Outcomes};
 pub use rule::{Group, Rule, Section, Violation};
-pub use state::{Circumstances, EntryState};
+pub use state::{Circumstances, EntryMemory, EntryState, MsrLoadEntry};
 
 /// All rules, section by section in the manual's order.
 pub static SECTIONS: &[Section] = &[
@@ -47,6 +58,21 @@ pub static SECTIONS: &[Section] = &[
     host_registers::HOST_REGISTERS,
     host_segments::HOST_SEGMENTS,
     address_space_size::ADDRESS_SPACE_SIZE,
+    guest_control_registers::CONTROL_REGISTERS,
+    guest_control_registers::DEBUG_REGISTERS_AND_MSRS,
+    guest_control_registers::FRED_MSRS,
+    guest_segments::SELECTORS_AND_BASES,
+    guest_virtual_8086::VIRTUAL_8086,
+    guest_access_rights::ACCESS_RIGHTS,
+    guest_system_segments::SYSTEM_SEGMENTS,
+    guest_descriptor_tables::DESCRIPTOR_TABLES,
+    guest_rip::RIP_RFLAGS_AND_SSP,
+    guest_non_register_state::ACTIVITY_STATE,
+    guest_non_register_state::INTERRUPTIBILITY_STATE,
+    guest_pending_debug::PENDING_DEBUG_EXCEPTIONS,
+    guest_pending_debug::LINK_POINTER,
+    guest_pdptes::PDPTES,
+    msr_loading::MSR_LOADING,
 ];
 
 /// Every broken rule, in the manual's order.

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::rule::Group;
 use super::state::EntryState;
-use super::{Violation, check};
+use super::{Violation, check, msr_loading};
 use crate::error::{InstructionError, VmxError};
 use crate::exit_reason::ExitReason;
 
@@ -41,28 +41,34 @@ impl<'s> Outcomes<'s> {
     }
 
     /// Whether the CPU may answer so.
+    ///
+    /// A broken rule that is optional may be answered, or passed over.
     pub fn allow(&self, outcome: Outcome) -> bool {
-        let mut groups = [false; 5];
-        for violation in check(self.state) {
-            if let Some(broken) = groups.get_mut(violation.section.group as usize) {
+        let mut certain = [false; 5];
+        for violation in check(self.state).filter(|violation| !violation.rule.is_optional) {
+            if let Some(broken) = certain.get_mut(violation.section.group as usize) {
                 *broken = true;
             }
         }
-        let [basic, controls, host, guest, msrs] = groups;
+        let [basic, controls, host, guest, msrs] = certain;
+        if basic {
+            return check(self.state).next().is_some_and(|first| answer(&first) == outcome);
+        }
+        // The groups that the CPU can come to.
+        let reached: &[Group] = match (controls || host, guest) {
+            (true, _) => &[Group::Controls, Group::HostState],
+            (_, true) => &[Group::Controls, Group::HostState, Group::GuestState],
+            _ => &[Group::Controls, Group::HostState, Group::GuestState, Group::MsrLoad],
+        };
         match outcome {
-            _ if basic => check(self.state).next().is_some_and(|first| answer(&first) == outcome),
-            _ if controls || host => {
-                let error = |number| Outcome::Failed(VmxError::FailValid(number));
-                controls && outcome == error(InstructionError::ENTRY_INVALID_CONTROLS)
-                    || host && outcome == error(InstructionError::ENTRY_INVALID_HOST_STATE)
+            Outcome::Entered => !(controls || host || guest || msrs),
+            Outcome::ExitedAtOnce { reason: ExitReason(MSR_LOADING), qualification } => {
+                reached.contains(&Group::MsrLoad)
+                    && msr_loading::may_stop_at(self.state, qualification)
             }
-            _ if guest => {
-                let mut guest = check(self.state).filter(|v| v.section.group == Group::GuestState);
-                guest.any(|violation| answer(&violation) == outcome)
-            }
-            Outcome::ExitedAtOnce { reason, .. } => msrs && reason.0 == MSR_LOADING,
-            Outcome::Entered => !msrs,
-            Outcome::Failed(_) => false,
+            _ => check(self.state)
+                .filter(|violation| reached.contains(&violation.section.group))
+                .any(|violation| answer(&violation) == outcome),
         }
     }
 }
@@ -90,7 +96,7 @@ fn answer(violation: &Violation<'_>) -> Outcome {
         },
         Group::MsrLoad => Outcome::ExitedAtOnce {
             reason: ExitReason(MSR_LOADING),
-            qualification: violation.rule.qualification,
+            qualification: msr_loading::first_refused(violation.state),
         },
     }
 }

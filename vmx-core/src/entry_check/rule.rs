@@ -42,6 +42,8 @@ pub struct Rule {
     pub reads: &'static [Encoding],
     /// The exit qualification if a guest rule is broken; 0 for most.
     pub qualification: u64,
+    /// The manual leaves it to the CPU whether it checks this.
+    pub is_optional: bool,
     /// Whether the state obeys it.
     pub holds: fn(&EntryState<'_>) -> bool,
 }
@@ -54,13 +56,17 @@ impl Rule {
         reads: &'static [Encoding],
         holds: fn(&EntryState<'_>) -> bool,
     ) -> Self {
-        Self { name, demand, reads, qualification: 0, holds }
+        Self { name, demand, reads, qualification: 0, is_optional: false, holds }
     }
 
     /// The same rule with another exit qualification.
-    #[allow(dead_code)] // Used by the guest sections.
     pub(super) const fn with_qualification(self, qualification: u64) -> Self {
         Self { qualification, ..self }
+    }
+
+    /// The same rule, which not every CPU checks.
+    pub(super) const fn optional(self) -> Self {
+        Self { is_optional: true, ..self }
     }
 }
 

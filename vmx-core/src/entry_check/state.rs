@@ -8,6 +8,7 @@ use crate::control::{
 use crate::cpu::EntryInstruction;
 use crate::field::{self, Field, FieldValue};
 use crate::field_values::FieldValues;
+use crate::frame::PhysicalAddress;
 
 /// What VM entry depends on besides the VMCS's fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +27,6 @@ pub struct Circumstances {
     pub in_smm: bool,
     /// Intel PT is tracing (IA32_RTIT_CTL.TraceEn = 1).
     pub tracing: bool,
-    /// VTPR: the byte at offset 80h of the virtual-APIC page. `None` where nobody
-    /// looked; the rule that reads it then holds.
-    pub virtual_tpr: Option<u8>,
 }
 
 impl Circumstances {
@@ -41,8 +39,40 @@ impl Circumstances {
         host_ia32e_mode: true,
         in_smm: false,
         tracing: false,
-        virtual_tpr: None,
     };
+}
+
+/// What VM entry reads in memory besides the VMCS. What is not given here is taken
+/// to be as it must be: its rules hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EntryMemory<'a> {
+    /// The physical address of the current VMCS.
+    pub current_vmcs: Option<PhysicalAddress>,
+    /// The physical address of the VMXON region.
+    pub vmxon_region: Option<PhysicalAddress>,
+    /// VTPR: the byte at offset 80h of the virtual-APIC page.
+    pub virtual_tpr: Option<u8>,
+    /// The first four bytes of the region that the VMCS link pointer names.
+    pub linked_region_start: Option<u32>,
+    /// The page-directory-pointer-table entries that guest CR3 names, for a guest with
+    /// PAE paging and without EPT.
+    pub pdptes: Option<[u64; 4]>,
+    /// The VM-entry MSR-load area; as many entries as the count field says are looked
+    /// at.
+    pub msr_load_area: &'a [MsrLoadEntry],
+}
+
+/// An entry of the VM-entry MSR-load area, as it stands in memory.
+/// Source: SDM, "VM-Entry Controls for MSRs".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(16))]
+pub struct MsrLoadEntry {
+    /// Bits 31:0: the MSR.
+    pub index: u32,
+    /// Bits 63:32, which must be 0.
+    pub reserved: u32,
+    /// Bits 127:64: the value.
+    pub value: u64,
 }
 
 /// The fields, the CPU's capabilities and the circumstances of one VM entry.
@@ -55,6 +85,7 @@ pub struct EntryState<'a> {
     fields: &'a FieldValues,
     capabilities: &'a Capabilities,
     circumstances: Circumstances,
+    memory: EntryMemory<'a>,
     pin_based: PinBasedControls,
     primary: PrimaryControls,
     secondary: SecondaryControls,
@@ -75,6 +106,7 @@ impl<'a> EntryState<'a> {
             fields,
             capabilities,
             circumstances,
+            memory: EntryMemory::default(),
             pin_based: PinBasedControls::empty(),
             primary: PrimaryControls::empty(),
             secondary: SecondaryControls::empty(),
@@ -99,6 +131,11 @@ impl<'a> EntryState<'a> {
         state
     }
 
+    /// The same entry with what it reads in memory.
+    pub const fn with_memory(self, memory: EntryMemory<'a>) -> Self {
+        Self { memory, ..self }
+    }
+
     /// The value of a field; zero where the CPU has no such field.
     #[inline]
     pub fn get<V: FieldValue, A>(&self, field: Field<V, A>) -> V {
@@ -119,6 +156,12 @@ impl<'a> EntryState<'a> {
     /// The circumstances.
     pub const fn circumstances(&self) -> &Circumstances {
         &self.circumstances
+    }
+
+    /// What VM entry reads in memory.
+    #[inline]
+    pub const fn memory(&self) -> &EntryMemory<'a> {
+        &self.memory
     }
 
     /// Whether all these pin-based controls are 1.
