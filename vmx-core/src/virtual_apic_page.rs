@@ -163,6 +163,9 @@ impl FieldValue for GuestInterruptStatus {
     fn into_field(self) -> u64 {
         self.0.into()
     }
+    fn describe(self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{self:?}")
+    }
 }
 
 #[cfg(test)]

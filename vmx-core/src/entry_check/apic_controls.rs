@@ -58,7 +58,7 @@ pub(super) const APIC_CONTROLS: Section = Section {
                 !state.primary(TPR_SHADOW)
                     || state.secondary(DELIVERY)
                     || state.secondary(SecondaryControls::VIRTUALIZE_APIC_ACCESSES)
-                    || state.circumstances().virtual_tpr.is_none_or(|vtpr| {
+                    || state.memory().virtual_tpr.is_none_or(|vtpr| {
                         state.get(field::TPR_THRESHOLD) & 0xF <= (vtpr >> 4).into()
                     })
             },

@@ -27,9 +27,6 @@ pub struct Circumstances {
     pub in_smm: bool,
     /// Intel PT is tracing (IA32_RTIT_CTL.TraceEn = 1).
     pub tracing: bool,
-    /// VTPR: the byte at offset 80h of the virtual-APIC page. `None` where nobody
-    /// looked; the rule that reads it then holds.
-    pub virtual_tpr: Option<u8>,
 }
 
 impl Circumstances {
@@ -42,7 +39,6 @@ impl Circumstances {
         host_ia32e_mode: true,
         in_smm: false,
         tracing: false,
-        virtual_tpr: None,
     };
 }
 
@@ -54,6 +50,8 @@ pub struct EntryMemory<'a> {
     pub current_vmcs: Option<PhysicalAddress>,
     /// The physical address of the VMXON region.
     pub vmxon_region: Option<PhysicalAddress>,
+    /// VTPR: the byte at offset 80h of the virtual-APIC page.
+    pub virtual_tpr: Option<u8>,
     /// The first four bytes of the region that the VMCS link pointer names.
     pub linked_region_start: Option<u32>,
     /// The page-directory-pointer-table entries that guest CR3 names, for a guest with

@@ -258,18 +258,7 @@ fn entries_count_by_instruction() {
     }
 }
 
-const CAPABILITIES: Capabilities = Capabilities {
-    basic: VmxBasic(4),
-    pin_based: AllowedSettings::from_msr(0),
-    primary: AllowedSettings::from_msr(0),
-    secondary: AllowedSettings::from_msr(0),
-    exit: AllowedSettings::from_msr(0),
-    entry: AllowedSettings::from_msr(0),
-    cr0_fixed: FixedBits { must_be_one: 0, may_be_one: 0 },
-    cr4_fixed: FixedBits { must_be_one: 0, may_be_one: 0 },
-    linear_address_width: LinearAddressWidth::Bits48,
-    ..Capabilities::NOTHING
-};
+const CAPABILITIES: Capabilities = Capabilities { basic: VmxBasic(4), ..Capabilities::NOTHING };
 
 fn frame(page: &Page, address: u64) -> Frame<'_> {
     // SAFETY: no CPU is behind it that would use the address.

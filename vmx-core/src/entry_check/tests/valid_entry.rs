@@ -41,7 +41,7 @@ impl Entry {
         let mut entry = Self {
             values: FieldValues::new(),
             capabilities: capabilities(),
-            circumstances: Circumstances { virtual_tpr: Some(0x20), ..Circumstances::LAUNCH },
+            circumstances: Circumstances::LAUNCH,
         };
         entry.set_controls();
         entry.set_host();
@@ -123,7 +123,9 @@ impl Entry {
 
     /// The names of the broken rules of the controls and of the host state.
     pub(super) fn broken_rules(&self) -> Vec<&'static str> {
-        let state = EntryState::new(&self.values, &self.capabilities, self.circumstances);
+        let memory = EntryMemory { virtual_tpr: Some(0x20), ..EntryMemory::default() };
+        let state = EntryState::new(&self.values, &self.capabilities, self.circumstances)
+            .with_memory(memory);
         let broken = check(&state).filter(|v| is_ours(v.section.group)).map(|v| v.rule.name);
         broken.collect()
     }
