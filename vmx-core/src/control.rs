@@ -99,6 +99,11 @@ impl<B: Bits + fmt::LowerHex> AllowedSettings<B> {
         controls.bits() & !self.may_be_one == B::EMPTY
     }
 
+    /// Whether the CPU accepts `word`: every bit that it fixes has its value.
+    pub fn accepts<W: ControlWord<Bits = B>>(self, word: W) -> bool {
+        self.allows(word) && self.must_be_one & !word.bits() == B::EMPTY
+    }
+
     /// A word with all `required` bits, those `wanted` bits that the CPU has, and
     /// the bits that it fixes to 1. Look at the result to see which of `wanted`
     /// it holds.

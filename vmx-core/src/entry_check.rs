@@ -18,7 +18,14 @@
 //! | [`Group::GuestState`] | guest-state area | exit reason 33 |
 //! | [`Group::MsrLoad`] | VM-entry MSR-load area | exit reason 34 |
 
+mod address;
+mod address_space_size;
+mod apic_controls;
 mod basic;
+mod entry_controls;
+mod ept_controls;
+mod execution_controls;
+mod exit_controls;
 mod guest_access_rights;
 mod guest_control_registers;
 mod guest_descriptor_tables;
@@ -29,6 +36,8 @@ mod guest_rip;
 mod guest_segments;
 mod guest_system_segments;
 mod guest_virtual_8086;
+mod host_registers;
+mod host_segments;
 mod msr_loading;
 mod outcome;
 mod rule;
@@ -41,6 +50,14 @@ pub use state::{Circumstances, EntryMemory, EntryState, MsrLoadEntry};
 /// All rules, section by section in the manual's order.
 pub static SECTIONS: &[Section] = &[
     basic::BASIC,
+    execution_controls::EXECUTION_CONTROLS,
+    apic_controls::APIC_CONTROLS,
+    ept_controls::EPT_CONTROLS,
+    exit_controls::EXIT_CONTROLS,
+    entry_controls::ENTRY_CONTROLS,
+    host_registers::HOST_REGISTERS,
+    host_segments::HOST_SEGMENTS,
+    address_space_size::ADDRESS_SPACE_SIZE,
     guest_control_registers::CONTROL_REGISTERS,
     guest_control_registers::DEBUG_REGISTERS_AND_MSRS,
     guest_control_registers::FRED_MSRS,

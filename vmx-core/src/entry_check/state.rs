@@ -3,6 +3,7 @@
 use crate::capability::Capabilities;
 use crate::control::{
     EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
+    SecondaryExitControls, TertiaryControls,
 };
 use crate::cpu::EntryInstruction;
 use crate::field::{self, Field, FieldValue};
@@ -24,10 +25,12 @@ pub struct Circumstances {
     pub host_ia32e_mode: bool,
     /// The logical processor is in system-management mode.
     pub in_smm: bool,
+    /// Intel PT is tracing (IA32_RTIT_CTL.TraceEn = 1).
+    pub tracing: bool,
 }
 
 impl Circumstances {
-    /// A 64-bit host that launches a clear, current VMCS.
+    /// A 64-bit host that launches a clear, current VMCS, outside SMM and untraced.
     pub const LAUNCH: Self = Self {
         instruction: EntryInstruction::Launch,
         has_current_vmcs: true,
@@ -35,6 +38,7 @@ impl Circumstances {
         blocking_by_mov_ss: false,
         host_ia32e_mode: true,
         in_smm: false,
+        tracing: false,
     };
 }
 
@@ -46,6 +50,8 @@ pub struct EntryMemory<'a> {
     pub current_vmcs: Option<PhysicalAddress>,
     /// The physical address of the VMXON region.
     pub vmxon_region: Option<PhysicalAddress>,
+    /// VTPR: the byte at offset 80h of the virtual-APIC page.
+    pub virtual_tpr: Option<u8>,
     /// The first four bytes of the region that the VMCS link pointer names.
     pub linked_region_start: Option<u32>,
     /// The page-directory-pointer-table entries that guest CR3 names, for a guest with
@@ -83,7 +89,9 @@ pub struct EntryState<'a> {
     pin_based: PinBasedControls,
     primary: PrimaryControls,
     secondary: SecondaryControls,
+    tertiary: TertiaryControls,
     exit: ExitControls,
+    secondary_exit: SecondaryExitControls,
     entry: EntryControls,
 }
 
@@ -94,29 +102,33 @@ impl<'a> EntryState<'a> {
         capabilities: &'a Capabilities,
         circumstances: Circumstances,
     ) -> Self {
-        let or_zero = |field: Option<u64>| field.unwrap_or(0);
-        let raw = |encoding| or_zero(fields.get_raw(encoding));
-        let memory = EntryMemory::default();
-        let pin_based = PinBasedControls::from_field(raw(field::PIN_BASED_CONTROLS.encoding()));
-        let primary = PrimaryControls::from_field(raw(field::PRIMARY_CONTROLS.encoding()));
-        let secondary = if primary.contains(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS) {
-            SecondaryControls::from_field(raw(field::SECONDARY_CONTROLS.encoding()))
-        } else {
-            SecondaryControls::empty()
-        };
-        let exit = ExitControls::from_field(raw(field::VM_EXIT_CONTROLS.encoding()));
-        let entry = EntryControls::from_field(raw(field::VM_ENTRY_CONTROLS.encoding()));
-        Self {
+        let mut state = Self {
             fields,
             capabilities,
             circumstances,
-            memory,
-            pin_based,
-            primary,
-            secondary,
-            exit,
-            entry,
+            memory: EntryMemory::default(),
+            pin_based: PinBasedControls::empty(),
+            primary: PrimaryControls::empty(),
+            secondary: SecondaryControls::empty(),
+            tertiary: TertiaryControls::empty(),
+            exit: ExitControls::empty(),
+            secondary_exit: SecondaryExitControls::empty(),
+            entry: EntryControls::empty(),
+        };
+        state.pin_based = state.get(field::PIN_BASED_CONTROLS);
+        state.primary = state.get(field::PRIMARY_CONTROLS);
+        if state.primary(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS) {
+            state.secondary = state.get(field::SECONDARY_CONTROLS);
         }
+        if state.primary(PrimaryControls::ACTIVATE_TERTIARY_CONTROLS) {
+            state.tertiary = state.get(field::TERTIARY_CONTROLS);
+        }
+        state.exit = state.get(field::VM_EXIT_CONTROLS);
+        if state.exit(ExitControls::ACTIVATE_SECONDARY_CONTROLS) {
+            state.secondary_exit = state.get(field::SECONDARY_VM_EXIT_CONTROLS);
+        }
+        state.entry = state.get(field::VM_ENTRY_CONTROLS);
+        state
     }
 
     /// The same entry with what it reads in memory.
@@ -170,10 +182,22 @@ impl<'a> EntryState<'a> {
         self.secondary.contains(controls)
     }
 
+    /// Whether all these tertiary processor-based controls are 1 and activated.
+    #[inline]
+    pub const fn tertiary(&self, controls: TertiaryControls) -> bool {
+        self.tertiary.contains(controls)
+    }
+
     /// Whether all these VM-exit controls are 1.
     #[inline]
     pub const fn exit(&self, controls: ExitControls) -> bool {
         self.exit.contains(controls)
+    }
+
+    /// Whether all these secondary VM-exit controls are 1 and activated.
+    #[inline]
+    pub const fn secondary_exit(&self, controls: SecondaryExitControls) -> bool {
+        self.secondary_exit.contains(controls)
     }
 
     /// Whether all these VM-entry controls are 1.

@@ -8,3 +8,7 @@ fn names_are_unique_and_sections_in_order() {
     }
     assert!(SECTIONS.is_sorted_by_key(|section| section.group));
 }
+
+mod controls;
+mod host;
+mod valid_entry;
