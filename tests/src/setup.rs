@@ -73,9 +73,9 @@ pub const fn capabilities() -> Capabilities {
         secondary: ANY,
         exit: ANY,
         entry: ANY,
-        misc: 0,
         cr0_fixed: FIXED,
         cr4_fixed: FIXED,
         linear_address_width: LinearAddressWidth::Bits48,
+        ..Capabilities::NOTHING
     }
 }

@@ -115,6 +115,17 @@ pub enum Width {
     Natural,
 }
 
+impl Width {
+    /// The bits that a field of this width has, natural-width ones on a 64-bit CPU.
+    pub const fn mask(self) -> u64 {
+        match self {
+            Self::Bits16 => 0xFFFF,
+            Self::Bits32 => 0xFFFF_FFFF,
+            Self::Bits64 | Self::Natural => u64::MAX,
+        }
+    }
+}
+
 /// Bits 11:10 of an encoding: the field's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Group {

@@ -1,104 +1,194 @@
-//! Guest-state defaults.
+//! Guest-state defaults: the whole guest-state area from the few values that a
+//! loader decides, for a guest that starts in 64-bit mode ([`GuestState64`]), in
+//! 32-bit protected mode ([`GuestState32`]) or in real mode ([`GuestStateReal`]).
+//!
+//! All start in ring 0 with interrupts off, nothing blocked, no event pending, no
+//! breakpoint set and CET off.
+//!
+//! ```
+//! use vmx_core::control::EntryControls;
+//! use vmx_core::field_values::FieldValues;
+//! use vmx_core::guest_state::GuestStateReal;
+//! use vmx_core::{AccessRights, Capabilities, field};
+//! // Values in memory stand for the current VMCS.
+//! let mut vmcs = FieldValues::new();
+//! let boot_sector = GuestStateReal::at(0, 0x7C00);
+//! boot_sector.write(&mut vmcs, &Capabilities::NOTHING, EntryControls::empty()).unwrap();
+//! assert_eq!(vmcs.get(field::GUEST_RIP), Some(0x7C00));
+//! assert_eq!(vmcs.get(field::GUEST_CS_ACCESS_RIGHTS), Some(AccessRights::REAL_MODE_CODE));
+//! ```
 
 use crate::access_rights::AccessRights;
-use crate::capability::Capabilities;
 use crate::control::EntryControls;
 use crate::cpu::VmcsAccess;
 use crate::error::VmxError;
-use crate::field;
+use crate::field::{self, Field};
 use crate::ssp::CetControl;
 
-/// A guest in 64-bit mode, ring 0, with flat segments and interrupts off.
-///
-/// The fields are what a loader decides; [`write`](Self::write) fills the whole
-/// guest-state area from them. Addresses are guest-linear except `cr3`. The
-/// segments' hidden parts are usable as they are; a GDT with selectors 8 (64-bit
-/// code), 16 (data) and 24 (TSS, busy) matches them once the guest reloads one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GuestState64 {
-    /// Where the guest starts.
-    pub rip: u64,
-    /// Its stack pointer.
-    pub rsp: u64,
-    /// Guest-physical address of its top-level page table.
-    pub cr3: u64,
-    /// CR0 bits wanted beyond PE, PG and those that VMX fixes.
-    pub cr0: u64,
-    /// CR4 bits wanted beyond PAE and those that VMX fixes.
-    pub cr4: u64,
-    /// Base and limit of the GDT, the limit in bytes minus one.
-    pub gdt: (u64, u32),
-    /// Base and limit of the IDT.
-    pub idt: (u64, u32),
-    /// Base and limit of the 64-bit TSS; the limit is at least 67h.
-    pub tss: (u64, u32),
+pub use long::GuestState64;
+pub use protected::GuestState32;
+pub use real::GuestStateReal;
+
+mod long;
+mod protected;
+mod real;
+
+/// CR0.PE.
+const CR0_PE: u64 = 1 << 0;
+/// CR0.PG.
+const CR0_PG: u64 = 1 << 31;
+/// CR4.PAE.
+const CR4_PAE: u64 = 1 << 5;
+/// IA32_EFER.LME and LMA.
+const EFER_LME_LMA: u64 = 1 << 8 | 1 << 10;
+/// IA32_PAT after reset.
+const PAT_AFTER_RESET: u64 = 0x0007_0406_0007_0406;
+/// DR7 after reset: bit 10 is always 1.
+const DR7_AFTER_RESET: u64 = 1 << 10;
+/// RFLAGS with bit 1, which is always 1.
+const RFLAGS_NONE: u64 = 1 << 1;
+
+/// A segment register with its hidden part.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    selector: u16,
+    base: u64,
+    limit: u32,
+    rights: AccessRights,
 }
 
-impl GuestState64 {
-    /// CR0.PE, PG.
-    const CR0: u64 = 1 << 31 | 1;
-    /// CR4.PAE.
-    const CR4: u64 = 1 << 5;
-    /// IA32_EFER.LME, LMA.
-    const EFER: u64 = 1 << 8 | 1 << 10;
-    /// IA32_PAT after reset.
-    const PAT: u64 = 0x0007_0406_0007_0406;
+impl Segment {
+    const UNUSABLE: Self = Self { selector: 0, base: 0, limit: 0, rights: AccessRights::UNUSABLE };
+}
 
-    /// CR0 as the guest starts with it.
-    pub const fn full_cr0(&self, capabilities: &Capabilities) -> u64 {
-        capabilities.cr0_fixed.apply(self.cr0 | Self::CR0)
+/// The fields of a segment register.
+struct SegmentFields {
+    selector: Field<u16>,
+    base: Field<u64>,
+    limit: Field<u32>,
+    rights: Field<AccessRights>,
+}
+
+impl SegmentFields {
+    fn write<V: VmcsAccess>(&self, vmcs: &mut V, segment: Segment) -> Result<(), VmxError> {
+        vmcs.write(self.selector, segment.selector)?;
+        vmcs.write(self.base, segment.base)?;
+        vmcs.write(self.limit, segment.limit)?;
+        vmcs.write(self.rights, segment.rights)
     }
+}
 
-    /// CR4 as the guest starts with it, VMXE included.
-    pub const fn full_cr4(&self, capabilities: &Capabilities) -> u64 {
-        capabilities.cr4_fixed.apply(self.cr4 | Self::CR4)
-    }
+const CS: SegmentFields = SegmentFields {
+    selector: field::GUEST_CS_SELECTOR,
+    base: field::GUEST_CS_BASE,
+    limit: field::GUEST_CS_LIMIT,
+    rights: field::GUEST_CS_ACCESS_RIGHTS,
+};
 
-    /// Writes the whole guest-state area of the current VMCS. EFER, PAT and the
-    /// CET state (all off) are written where `controls`, the VM-entry controls in
-    /// use, load them.
-    ///
-    /// # Errors
-    /// [`VmxError`] of the VMWRITE that failed.
-    pub fn write<V: VmcsAccess>(
-        &self,
-        vmcs: &mut V,
-        capabilities: &Capabilities,
-        controls: EntryControls,
-    ) -> Result<(), VmxError> {
-        const CODE: AccessRights = AccessRights::CODE_64;
-        const DATA: AccessRights = AccessRights::DATA;
+/// SS, DS, ES, FS and GS.
+const DATA: [SegmentFields; 5] = [
+    SegmentFields {
+        selector: field::GUEST_SS_SELECTOR,
+        base: field::GUEST_SS_BASE,
+        limit: field::GUEST_SS_LIMIT,
+        rights: field::GUEST_SS_ACCESS_RIGHTS,
+    },
+    SegmentFields {
+        selector: field::GUEST_DS_SELECTOR,
+        base: field::GUEST_DS_BASE,
+        limit: field::GUEST_DS_LIMIT,
+        rights: field::GUEST_DS_ACCESS_RIGHTS,
+    },
+    SegmentFields {
+        selector: field::GUEST_ES_SELECTOR,
+        base: field::GUEST_ES_BASE,
+        limit: field::GUEST_ES_LIMIT,
+        rights: field::GUEST_ES_ACCESS_RIGHTS,
+    },
+    SegmentFields {
+        selector: field::GUEST_FS_SELECTOR,
+        base: field::GUEST_FS_BASE,
+        limit: field::GUEST_FS_LIMIT,
+        rights: field::GUEST_FS_ACCESS_RIGHTS,
+    },
+    SegmentFields {
+        selector: field::GUEST_GS_SELECTOR,
+        base: field::GUEST_GS_BASE,
+        limit: field::GUEST_GS_LIMIT,
+        rights: field::GUEST_GS_ACCESS_RIGHTS,
+    },
+];
+
+const LDTR: SegmentFields = SegmentFields {
+    selector: field::GUEST_LDTR_SELECTOR,
+    base: field::GUEST_LDTR_BASE,
+    limit: field::GUEST_LDTR_LIMIT,
+    rights: field::GUEST_LDTR_ACCESS_RIGHTS,
+};
+
+const TR: SegmentFields = SegmentFields {
+    selector: field::GUEST_TR_SELECTOR,
+    base: field::GUEST_TR_BASE,
+    limit: field::GUEST_TR_LIMIT,
+    rights: field::GUEST_TR_ACCESS_RIGHTS,
+};
+
+/// What the modes differ in.
+#[derive(Clone, Copy, Debug)]
+struct GuestArea {
+    cr0: u64,
+    cr3: u64,
+    cr4: u64,
+    efer: u64,
+    rip: u64,
+    rsp: u64,
+    code: Segment,
+    data: Segment,
+    task: Segment,
+    gdt: (u64, u32),
+    idt: (u64, u32),
+}
+
+/// MSRs that VM entry loads with 0 where it loads them at all: features off.
+const OFF: [(EntryControls, Field<u64>); 14] = [
+    (EntryControls::LOAD_IA32_PERF_GLOBAL_CTRL, field::GUEST_IA32_PERF_GLOBAL_CTRL),
+    (EntryControls::LOAD_IA32_BNDCFGS, field::GUEST_IA32_BNDCFGS),
+    (EntryControls::LOAD_IA32_RTIT_CTL, field::GUEST_IA32_RTIT_CTL),
+    (EntryControls::LOAD_IA32_LBR_CTL, field::GUEST_IA32_LBR_CTL),
+    (EntryControls::LOAD_PKRS, field::GUEST_IA32_PKRS),
+    (EntryControls::LOAD_IA32_SPEC_CTRL, field::GUEST_IA32_SPEC_CTRL),
+    (EntryControls::LOAD_FRED_STATE, field::GUEST_IA32_FRED_CONFIG),
+    (EntryControls::LOAD_FRED_STATE, field::GUEST_IA32_FRED_RSP1),
+    (EntryControls::LOAD_FRED_STATE, field::GUEST_IA32_FRED_RSP2),
+    (EntryControls::LOAD_FRED_STATE, field::GUEST_IA32_FRED_RSP3),
+    (EntryControls::LOAD_FRED_STATE, field::GUEST_IA32_FRED_STKLVLS),
+    (EntryControls::LOAD_FRED_STATE, field::GUEST_IA32_FRED_SSP1),
+    (EntryControls::LOAD_FRED_STATE, field::GUEST_IA32_FRED_SSP2),
+    (EntryControls::LOAD_FRED_STATE, field::GUEST_IA32_FRED_SSP3),
+];
+
+impl GuestArea {
+    /// Writes every guest-state field that VM entry always loads, and those that
+    /// `controls` load. Left are those of virtual-interrupt delivery, page-modification
+    /// logging, the VMX-preemption timer and PAE paging under EPT, whose values are
+    /// not a mode's.
+    fn write<V: VmcsAccess>(&self, vmcs: &mut V, controls: EntryControls) -> Result<(), VmxError> {
         use field::*;
 
-        vmcs.write(GUEST_CR0, self.full_cr0(capabilities))?;
+        vmcs.write(GUEST_CR0, self.cr0)?;
         vmcs.write(GUEST_CR3, self.cr3)?;
-        vmcs.write(GUEST_CR4, self.full_cr4(capabilities))?;
-        vmcs.write(GUEST_DR7, 0x400)?;
+        vmcs.write(GUEST_CR4, self.cr4)?;
+        vmcs.write(GUEST_DR7, DR7_AFTER_RESET)?;
         vmcs.write(GUEST_RIP, self.rip)?;
         vmcs.write(GUEST_RSP, self.rsp)?;
-        vmcs.write(GUEST_RFLAGS, 2)?;
+        vmcs.write(GUEST_RFLAGS, RFLAGS_NONE)?;
 
-        for (selector, base, limit, rights, value, kind) in [
-            (GUEST_CS_SELECTOR, GUEST_CS_BASE, GUEST_CS_LIMIT, GUEST_CS_ACCESS_RIGHTS, 8, CODE),
-            (GUEST_SS_SELECTOR, GUEST_SS_BASE, GUEST_SS_LIMIT, GUEST_SS_ACCESS_RIGHTS, 16, DATA),
-            (GUEST_DS_SELECTOR, GUEST_DS_BASE, GUEST_DS_LIMIT, GUEST_DS_ACCESS_RIGHTS, 16, DATA),
-            (GUEST_ES_SELECTOR, GUEST_ES_BASE, GUEST_ES_LIMIT, GUEST_ES_ACCESS_RIGHTS, 16, DATA),
-            (GUEST_FS_SELECTOR, GUEST_FS_BASE, GUEST_FS_LIMIT, GUEST_FS_ACCESS_RIGHTS, 16, DATA),
-            (GUEST_GS_SELECTOR, GUEST_GS_BASE, GUEST_GS_LIMIT, GUEST_GS_ACCESS_RIGHTS, 16, DATA),
-        ] {
-            vmcs.write(selector, value)?;
-            vmcs.write(base, 0)?;
-            vmcs.write(limit, u32::MAX)?;
-            vmcs.write(rights, kind)?;
+        CS.write(vmcs, self.code)?;
+        for fields in &DATA {
+            fields.write(vmcs, self.data)?;
         }
-        vmcs.write(GUEST_LDTR_SELECTOR, 0)?;
-        vmcs.write(GUEST_LDTR_BASE, 0)?;
-        vmcs.write(GUEST_LDTR_LIMIT, 0)?;
-        vmcs.write(GUEST_LDTR_ACCESS_RIGHTS, AccessRights::UNUSABLE)?;
-        vmcs.write(GUEST_TR_SELECTOR, 24)?;
-        vmcs.write(GUEST_TR_BASE, self.tss.0)?;
-        vmcs.write(GUEST_TR_LIMIT, self.tss.1)?;
-        vmcs.write(GUEST_TR_ACCESS_RIGHTS, AccessRights::BUSY_TSS)?;
+        LDTR.write(vmcs, Segment::UNUSABLE)?;
+        TR.write(vmcs, self.task)?;
         vmcs.write(GUEST_GDTR_BASE, self.gdt.0)?;
         vmcs.write(GUEST_GDTR_LIMIT, self.gdt.1)?;
         vmcs.write(GUEST_IDTR_BASE, self.idt.0)?;
@@ -112,17 +202,30 @@ impl GuestState64 {
         vmcs.write(GUEST_INTERRUPTIBILITY_STATE, 0)?;
         vmcs.write(GUEST_ACTIVITY_STATE, 0)?;
         vmcs.write(GUEST_PENDING_DEBUG_EXCEPTIONS, 0)?;
+        vmcs.write(GUEST_SMBASE, 0)?;
+
         if controls.contains(EntryControls::LOAD_IA32_EFER) {
-            vmcs.write(GUEST_IA32_EFER, Self::EFER)?;
+            vmcs.write(GUEST_IA32_EFER, self.efer)?;
         }
         if controls.contains(EntryControls::LOAD_IA32_PAT) {
-            vmcs.write(GUEST_IA32_PAT, Self::PAT)?;
+            vmcs.write(GUEST_IA32_PAT, PAT_AFTER_RESET)?;
         }
         if controls.contains(EntryControls::LOAD_CET_STATE) {
             vmcs.write(GUEST_S_CET, CetControl::empty())?;
             vmcs.write(GUEST_SSP, 0)?;
             vmcs.write(GUEST_INTERRUPT_SSP_TABLE_ADDR, 0)?;
         }
+        if controls.contains(EntryControls::LOAD_UINV) {
+            vmcs.write(GUEST_UINV, 0)?;
+        }
+        for (control, field) in OFF {
+            if controls.contains(control) {
+                vmcs.write(field, 0)?;
+            }
+        }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

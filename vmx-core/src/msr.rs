@@ -50,14 +50,34 @@ impl fmt::Display for MsrIndex {
 pub enum NamedMsr {
     /// IA32_FEATURE_CONTROL; exists with VMX or SMX.
     FeatureControl = 0x3A,
+    /// IA32_SPEC_CTRL; needs CPUID.7.0:EDX\[26\].
+    SpecCtrl = 0x48,
     /// IA32_SYSENTER_CS.
     SysenterCs = 0x174,
     /// IA32_SYSENTER_ESP.
     SysenterEsp = 0x175,
     /// IA32_SYSENTER_EIP.
     SysenterEip = 0x176,
+    /// IA32_FRED_RSP1; needs FRED, as do the next seven.
+    FredRsp1 = 0x1CD,
+    /// IA32_FRED_RSP2.
+    FredRsp2 = 0x1CE,
+    /// IA32_FRED_RSP3.
+    FredRsp3 = 0x1CF,
+    /// IA32_FRED_STKLVLS.
+    FredStklvls = 0x1D0,
+    /// IA32_FRED_SSP1.
+    FredSsp1 = 0x1D1,
+    /// IA32_FRED_SSP2.
+    FredSsp2 = 0x1D2,
+    /// IA32_FRED_SSP3.
+    FredSsp3 = 0x1D3,
+    /// IA32_FRED_CONFIG.
+    FredConfig = 0x1D4,
     /// IA32_PAT.
     Pat = 0x277,
+    /// IA32_PERF_GLOBAL_CTRL; needs architectural performance monitoring.
+    PerfGlobalCtrl = 0x38F,
     /// IA32_VMX_BASIC; exists with VMX, as do the next ones unless they say more.
     VmxBasic = 0x480,
     /// IA32_VMX_PINBASED_CTLS.
@@ -102,6 +122,8 @@ pub enum NamedMsr {
     SCet = 0x6A2,
     /// IA32_INTERRUPT_SSP_TABLE_ADDR; needs shadow stacks.
     InterruptSspTableAddr = 0x6A8,
+    /// IA32_PKRS; needs protection keys for supervisor pages.
+    Pkrs = 0x6E1,
     /// IA32_XSS; needs XSAVES.
     Xss = 0xDA0,
     /// IA32_EFER.

@@ -3,16 +3,14 @@
 use vmx_core::control::{
     EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
 };
-use vmx_core::control_set::RefusedControls;
+use vmx_core::control_set::ControlError;
 use vmx_core::{Capabilities, ControlSet};
 
 /// What the hypervisor cannot do without.
 pub const REQUIRED: ControlSet = ControlSet {
     // A guest that hangs is stopped by the timer.
     pin_based: PinBasedControls::ACTIVATE_VMX_PREEMPTION_TIMER,
-    primary: PrimaryControls::USE_MSR_BITMAPS
-        .union(PrimaryControls::HLT_EXITING)
-        .union(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS),
+    primary: PrimaryControls::USE_MSR_BITMAPS.union(PrimaryControls::HLT_EXITING),
     // Guests execute XSAVES and XRSTORS.
     secondary: SecondaryControls::ENABLE_XSAVES,
     // The pair that keeps the guest's IA32_S_CET out of the host, and back.
@@ -23,21 +21,22 @@ pub const REQUIRED: ControlSet = ControlSet {
     entry: EntryControls::LOAD_CET_STATE
         .union(EntryControls::IA32E_MODE_GUEST)
         .union(EntryControls::LOAD_IA32_EFER),
+    ..ControlSet::EMPTY
 };
 
 /// What it takes where the CPU has it.
 pub const WANTED: ControlSet = ControlSet {
     pin_based: PinBasedControls::NMI_EXITING.union(PinBasedControls::EXTERNAL_INTERRUPT_EXITING),
     primary: PrimaryControls::UNCONDITIONAL_IO_EXITING.union(PrimaryControls::MOV_DR_EXITING),
-    secondary: SecondaryControls::empty(),
     exit: ExitControls::SAVE_IA32_PAT.union(ExitControls::LOAD_IA32_PAT),
     entry: EntryControls::LOAD_IA32_PAT,
+    ..ControlSet::EMPTY
 };
 
 /// The controls that this CPU accepts.
 ///
 /// # Errors
-/// [`RefusedControls`] names every required control that it lacks.
-pub fn negotiate(capabilities: &Capabilities) -> Result<ControlSet, RefusedControls> {
+/// [`ControlError`] names every required control that it lacks.
+pub fn negotiate(capabilities: &Capabilities) -> Result<ControlSet, ControlError> {
     ControlSet::negotiate(capabilities, &REQUIRED, &WANTED)
 }

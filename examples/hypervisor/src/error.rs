@@ -4,7 +4,7 @@ use core::fmt;
 
 use cet_policy::Refused;
 use vmx_core::capability::NoVmx;
-use vmx_core::control_set::RefusedControls;
+use vmx_core::control_set::ControlError;
 use vmx_core::operation_error::{EnterError, LeaveError, LoadError};
 use vmx_core::{BasicExitReason, ExitReason, VmxError};
 
@@ -19,7 +19,7 @@ pub enum RunError {
     /// The CPU lacks what CET guests or the policy need.
     Refused(Refused),
     /// The CPU's VMX lacks controls.
-    Controls(RefusedControls),
+    Controls(ControlError),
     /// The CPU did not enter VMX operation.
     Enter(EnterError),
     /// The CPU did not leave VMX operation.
@@ -68,8 +68,8 @@ impl From<Refused> for RunError {
         Self::Refused(error)
     }
 }
-impl From<RefusedControls> for RunError {
-    fn from(error: RefusedControls) -> Self {
+impl From<ControlError> for RunError {
+    fn from(error: ControlError) -> Self {
         Self::Controls(error)
     }
 }

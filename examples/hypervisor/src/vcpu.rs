@@ -90,7 +90,7 @@ impl<'m, P: Policy> Vcpu<'m, P> {
         operation: &mut VmxOperation<'_, C>,
     ) -> Result<(), RunError> {
         let capabilities = &machine.capabilities;
-        let host = HostState::from_cpu(operation.cpu(), capabilities);
+        let host = HostState::from_cpu(operation.cpu(), capabilities, &machine.controls);
         let mut current = operation.load(&mut self.vmcs)?;
         machine.controls.write(&mut current)?;
         host.write(&mut current, machine.controls.exit)?;

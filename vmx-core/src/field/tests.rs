@@ -89,11 +89,7 @@ proptest! {
             let text = format!("{}", Described(row, raw));
             let digits = text.strip_prefix("0x").map(|text| text.split(':').next());
             let number = digits.flatten().and_then(|text| u64::from_str_radix(text, 16).ok());
-            let expected = match row.encoding.width() {
-                Width::Bits16 => raw & 0xFFFF,
-                Width::Bits32 => raw & 0xFFFF_FFFF,
-                Width::Bits64 | Width::Natural => raw,
-            };
+            let expected = raw & row.encoding.width().mask();
             prop_assert_eq!(number, Some(expected), "{}: {}", row.name, text);
         }
     }

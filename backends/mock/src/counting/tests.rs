@@ -1,12 +1,9 @@
 //! Each method passes its arguments and result on and counts as itself alone.
 
 use mockall::predicate::eq;
-use vmx_core::capability::FixedBits;
-use vmx_core::control::AllowedSettings;
 use vmx_core::vmx_basic::VmxBasic;
 use vmx_core::{
-    Capabilities, CpuId, Frame, InstructionError, LinearAddressWidth, Page, PhysicalAddress, Vmcs,
-    VmxOperation, field,
+    Capabilities, CpuId, Frame, InstructionError, Page, PhysicalAddress, Vmcs, VmxOperation, field,
 };
 
 use super::*;
@@ -261,18 +258,7 @@ fn entries_count_by_instruction() {
     }
 }
 
-const CAPABILITIES: Capabilities = Capabilities {
-    basic: VmxBasic(4),
-    pin_based: AllowedSettings::from_msr(0),
-    primary: AllowedSettings::from_msr(0),
-    secondary: AllowedSettings::from_msr(0),
-    exit: AllowedSettings::from_msr(0),
-    entry: AllowedSettings::from_msr(0),
-    misc: 0,
-    cr0_fixed: FixedBits { must_be_one: 0, may_be_one: 0 },
-    cr4_fixed: FixedBits { must_be_one: 0, may_be_one: 0 },
-    linear_address_width: LinearAddressWidth::Bits48,
-};
+const CAPABILITIES: Capabilities = Capabilities { basic: VmxBasic(4), ..Capabilities::NOTHING };
 
 fn frame(page: &Page, address: u64) -> Frame<'_> {
     // SAFETY: no CPU is behind it that would use the address.
