@@ -82,6 +82,7 @@ impl CaseMemory {
         EntryMemory {
             current_vmcs: Some(self.current_vmcs),
             vmxon_region: None,
+            virtual_tpr: None,
             linked_region_start: Some(self.linked_region_start),
             pdptes: Some(self.pdptes),
             msr_load_area: &self.msr_load_area,

@@ -140,6 +140,7 @@ impl Scene {
         look(&state.with_memory(EntryMemory {
             current_vmcs: Some(memory.current_vmcs),
             vmxon_region: Some(memory.vmxon_region),
+            virtual_tpr: None,
             linked_region_start: Some(memory.linked_region_start),
             pdptes: Some(memory.pdptes),
             msr_load_area: &memory.msr_load_area,
