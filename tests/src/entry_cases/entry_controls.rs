@@ -7,7 +7,7 @@ use vmx_core::field::{self};
 use vmx_core::interruption::InterruptionInformation;
 
 use super::SCRATCH;
-use super::control_editing::{lowest, absent, always, case, highest_clear, just_beyond, nothing};
+use super::control_editing::{absent, always, case, highest_clear, just_beyond, lowest, nothing};
 use crate::entry_case::{Case, Editor, Exception, NotShown};
 
 /// The cases.

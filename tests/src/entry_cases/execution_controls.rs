@@ -5,9 +5,9 @@ use vmx_core::capability::Capabilities;
 use vmx_core::control::{PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls};
 use vmx_core::field::{self};
 
-use super::control_editing::{lowest, 
-    BEYOND, CROOKED, PAGE, absent, always, case, highest_clear, just_beyond, no_pin, no_primary,
-    nothing, pin, primary, secondary, shadow,
+use super::control_editing::{
+    BEYOND, CROOKED, PAGE, absent, always, case, highest_clear, just_beyond, lowest, no_pin,
+    no_primary, nothing, pin, primary, secondary, shadow,
 };
 use crate::entry_case::{Case, Editor, Exception};
 

@@ -6,8 +6,8 @@ use vmx_core::control::{ExitControls, PinBasedControls, SecondaryExitControls};
 use vmx_core::field::{self};
 
 use super::SCRATCH;
-use super::control_editing::{lowest, 
-    always, case, exit, highest_clear, just_beyond, no_pin, nothing, pin,
+use super::control_editing::{
+    always, case, exit, highest_clear, just_beyond, lowest, no_pin, nothing, pin,
 };
 use crate::entry_case::{Case, Editor};
 
