@@ -1,9 +1,11 @@
 //! One VM-entry rule tried on a second processor: a state that breaks only it, and one
 //! at the edge that does not.
 
-use vmx_core::Capabilities;
-use vmx_core::field::{Encoding, Field, FieldValue, ReadWrite};
+use vmx_core::control::EntryControls;
+use vmx_core::entry_check::{EntryMemory, MsrLoadEntry};
+use vmx_core::field::{self, Encoding, Field, FieldValue, ReadWrite};
 use vmx_core::field_values::FieldValues;
+use vmx_core::{Capabilities, PhysicalAddress};
 
 /// The valid state that a case starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +35,69 @@ pub struct Case {
     pub edge: fn(&mut Editor<'_>),
 }
 
+impl Case {
+    /// A case of this rule that any CPU can be in.
+    pub const fn new(
+        rule: &'static str,
+        base: Base,
+        breaks: fn(&mut Editor<'_>),
+        edge: fn(&mut Editor<'_>),
+    ) -> Self {
+        Self { rule, what: "", base, possible: |_| true, breaks, edge }
+    }
+
+    /// The same case, told apart from others of its rule.
+    pub const fn of(self, what: &'static str) -> Self {
+        Self { what, ..self }
+    }
+
+    /// The same case, for some CPUs only.
+    pub const fn where_possible(self, possible: fn(&Capabilities) -> bool) -> Self {
+        Self { possible, ..self }
+    }
+}
+
+/// What VM entry reads in memory besides the VMCS. Whoever tries the cases provides the
+/// pages, and before each entry writes into them what the case left here.
+#[derive(Clone, Copy, Debug)]
+pub struct CaseMemory {
+    /// The current VMCS.
+    pub current_vmcs: PhysicalAddress,
+    /// A page that the VMCS link pointer may name.
+    pub linked_region: PhysicalAddress,
+    /// Its first four bytes.
+    pub linked_region_start: u32,
+    /// A page that CR3 may name as the top-level table of PAE paging.
+    pub pdpt: PhysicalAddress,
+    /// Its four entries.
+    pub pdptes: [u64; 4],
+    /// The VM-entry MSR-load area, at the address in its field, which the valid state
+    /// has set; the count is a field.
+    pub msr_load_area: [MsrLoadEntry; 4],
+}
+
+impl CaseMemory {
+    /// What the rules see of it.
+    pub const fn as_entry_memory(&self) -> EntryMemory<'_> {
+        EntryMemory {
+            current_vmcs: Some(self.current_vmcs),
+            vmxon_region: None,
+            // The virtual-APIC page of the cases holds zeroes.
+            virtual_tpr: Some(0),
+            linked_region_start: Some(self.linked_region_start),
+            pdptes: Some(self.pdptes),
+            msr_load_area: &self.msr_load_area,
+        }
+    }
+}
+
 /// Changes a valid state.
 #[derive(Debug)]
 pub struct Editor<'a> {
     /// The fields.
     pub values: &'a mut FieldValues,
+    /// Memory that VM entry reads.
+    pub memory: &'a mut CaseMemory,
     /// The CPU's capabilities.
     pub capabilities: &'a Capabilities,
 }
@@ -61,6 +121,11 @@ impl Editor<'_> {
     /// Clears bits of a field.
     pub fn clear_bits<V: FieldValue>(&mut self, field: Field<V, ReadWrite>, bits: u64) {
         self.values.set_raw(field.encoding(), self.raw(field.encoding()) & !bits);
+    }
+
+    /// Sets VM-entry controls.
+    pub fn turn_on(&mut self, controls: EntryControls) {
+        self.set_bits(field::VM_ENTRY_CONTROLS, controls.bits().into());
     }
 
     fn raw(&self, encoding: Encoding) -> u64 {

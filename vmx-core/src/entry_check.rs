@@ -88,3 +88,6 @@ pub fn check<'s>(state: &'s EntryState<'s>) -> impl Iterator<Item = Violation<'s
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod guest_tests;
