@@ -280,6 +280,39 @@ mod tests {
         }
     }
 
+    /// Each part that can be wrong, alone, in a pointer that is right otherwise.
+    #[test]
+    fn each_part_is_refused_by_name() {
+        use EptPointerError::*;
+        let check = |bits, capabilities| {
+            EptPointer::from_bits(bits).check(&EptRules::new(EptCapabilities(capabilities), 46))
+        };
+        let good = 0x1234_50DE;
+        assert_eq!(check(good, !0), Ok(()));
+        for bit in 8..12 {
+            assert_eq!(check(good | 1 << bit, !0), Err(ReservedBits));
+        }
+        for bit in 46..64 {
+            let root = PhysicalAddress(0x1234_5000 | 1 << bit);
+            assert_eq!(check(good | 1 << bit, !0), Err(Root(root)));
+        }
+        for number in [1, 2, 3, 4, 5, 7] {
+            assert_eq!(check(good & !7 | number, !0), Err(MemoryType(number as u8)));
+        }
+        for length in [1, 2, 3, 6, 7, 8] {
+            let bits = good & !0x38 | (length - 1) << 3;
+            assert_eq!(check(bits, !0), Err(PageWalkLength(length as u8)));
+        }
+        for (capability, error) in [
+            (14, MemoryType(6)),
+            (6, PageWalkLength(4)),
+            (21, AccessedDirty),
+            (23, SupervisorShadowStackControl),
+        ] {
+            assert_eq!(check(good, !(1 << capability)), Err(error));
+        }
+    }
+
     #[test]
     fn another_root_needs_no_invalidation() {
         let pointer = EptPointer::from_bits;

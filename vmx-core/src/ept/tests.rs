@@ -388,6 +388,52 @@ fn a_frame_that_is_missing_changes_no_translation() {
     assert_eq!(ept.translate(far).unwrap().address.0, 0x3FFF_FFFF);
 }
 
+/// The entry of the small page does not differ from what the large one said, but the
+/// CPU may still have the large one.
+#[test]
+fn a_split_on_the_way_has_to_be_invalidated() {
+    let pages = pages(5);
+    let tables = table_pages(&pages);
+    let ept = ept(&tables, Level::Pml4, EVERYTHING);
+    let mut frames = tables.frames().skip(1);
+    let (at, all) = (GuestPhysicalAddress(0), EntryFlags::ALL_ACCESS);
+    let large = page(0, PageSize::Size2MiB, all);
+    assert_eq!(ept.map(at, large, Existing::Refuse, &mut frames), Ok(Invalidation::NotNeeded));
+    let small = page(0, PageSize::Size4KiB, all);
+    assert_eq!(ept.map(at, small, Existing::Replace, &mut frames), Ok(Invalidation::Required));
+}
+
+#[test]
+fn a_range_ends_where_it_should_and_fits_into_empty_tables() {
+    let pages = pages(6);
+    let tables = table_pages(&pages);
+    let ept = ept(&tables, Level::Pml4, EVERYTHING);
+    let mut frames = tables.frames().skip(1);
+    // Leaves an empty table behind for the second 2 MiB.
+    let small = page(0, PageSize::Size4KiB, EntryFlags::READ);
+    let at = GuestPhysicalAddress(2 << 20);
+    let _ = ept.map(at, small, Existing::Refuse, &mut frames).unwrap();
+    let _ = ept.unmap(at, PageSize::Size4KiB).unwrap();
+    let (start, memory_type) = (GuestPhysicalAddress(0), MemoryType::WriteBack);
+    let all = EntryFlags::ALL_ACCESS;
+    let map = |bytes, frames: &mut dyn Iterator<Item = _>| {
+        ept.map_range(start, PhysicalAddress(0), bytes, memory_type, all, frames)
+    };
+    map(0x50_1000, &mut frames).unwrap();
+    for (at, size) in [
+        (0, Some(PageSize::Size2MiB)),
+        (2 << 20, Some(PageSize::Size4KiB)),
+        (0x50_0FFF, Some(PageSize::Size4KiB)),
+        (0x50_1000, None),
+    ] {
+        let found = ept.translate(GuestPhysicalAddress(at)).ok();
+        assert_eq!(found.map(|found| (found.address.0, found.size)), size.map(|size| (at, size)));
+    }
+    assert_eq!(map(0x1000, &mut frames), Err(EptError::AlreadyMapped(PageSize::Size2MiB)));
+    let size = PageSize::Size4KiB;
+    assert_eq!(map(0x1001, &mut frames), Err(EptError::Misaligned { address: 0x1001, size }));
+}
+
 #[test]
 fn frames_that_cannot_be_tables_are_refused() {
     let pages = pages(1);

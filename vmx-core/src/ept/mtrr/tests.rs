@@ -111,6 +111,10 @@ fn a_range_that_changes_nothing_mixes_nothing() {
     assert_eq!(type_of(&same, 0, GIB1), Some(MemoryType::WriteBack));
     let other = mtrrs(0xC06, None, &[pair(0, 1 << 20, MemoryType::WriteThrough)]);
     assert_eq!(type_of(&other, 0, GIB1), None);
+    // Where all is uncacheable, nothing else matters.
+    let (all, part) = (MemoryType::Uncacheable, MemoryType::WriteThrough);
+    let within = mtrrs(0xC06, None, &[pair(0, 1 << 30, all), pair(0, 1 << 20, part)]);
+    assert_eq!(type_of(&within, 0, GIB1), Some(all));
 }
 
 #[test]
