@@ -28,7 +28,7 @@
 //! // capability MSR say.
 //! let pages: Vec<Page> = (0..8).map(|_| Page::new()).collect();
 //! let tables = TablePages::new(&pages, PhysicalAddress(0x10_0000));
-//! let rules = EptRules::new(EptCapabilities(0x0673_4141), 46);
+//! let rules = EptRules::new(EptVpidCapabilities::from_bits_retain(0x0673_4141), 46);
 //!
 //! let mut frames = tables.frames();
 //! let root = frames.next().ok_or(EptError::OutOfFrames)?;
@@ -83,8 +83,8 @@ mod rules;
 mod table_pages;
 mod walk;
 
+pub use crate::capability::EptVpidCapabilities;
 pub use address::{GuestPhysicalAddress, Level, PageSize};
-pub use capabilities::EptCapabilities;
 pub use change::Existing;
 pub use entry::{Entry, EntryFlags, PageEntry, TableEntry};
 pub use error::EptError;

@@ -62,6 +62,33 @@ fn judge(
     (!Outcomes::of(&state).allow(outcome)).then_some((rule, outcome))
 }
 
+/// VMLAUNCH, or VMRESUME of a launched VMCS, that cannot succeed, without the world
+/// switch, which would write the host's RSP and RIP anew.
+pub(crate) fn enter_that_fails(launched: bool) -> VmxError {
+    let (invalid, valid): (u8, u8);
+    // SAFETY: the caller's VMCS breaks a rule, so the instruction changes nothing but
+    // flags and the VM-instruction error. A CPU that does not check the rule ends in
+    // an exception of the host, which is reported.
+    unsafe {
+        asm!(
+            "test {launched:e}, {launched:e}",
+            "jz 2f",
+            "vmresume",
+            "jmp 3f",
+            "2:",
+            "vmlaunch",
+            "3:",
+            "setc {invalid}",
+            "setz {valid}",
+            launched = in(reg) u32::from(launched),
+            invalid = out(reg_byte) invalid,
+            valid = out(reg_byte) valid,
+            options(nostack),
+        );
+    }
+    error(invalid, valid)
+}
+
 /// VMLAUNCH that cannot succeed, right behind MOV SS if asked: the world switch has
 /// other instructions in between.
 fn launch_that_fails(after_mov_ss: bool) -> VmxError {
@@ -89,6 +116,11 @@ fn launch_that_fails(after_mov_ss: bool) -> VmxError {
             options(nostack),
         );
     }
+    error(invalid, valid)
+}
+
+/// How the instruction failed, by CF and ZF.
+fn error(invalid: u8, valid: u8) -> VmxError {
     if invalid != 0 || valid == 0 {
         return VmxError::FailInvalid;
     }

@@ -9,12 +9,12 @@ use vmx_core::entry_check::{EntryState, Outcomes, SECTIONS, check};
 use vmx_core::field_values::FieldValues;
 use vmx_core::host_state::HostState;
 use vmx_core::{Capabilities, CpuId, Page, Vmcs, VmxOperation};
-use vmx_tests::entry_case::{Base, Case, Editor};
+use vmx_tests::entry_case::{Base, Case, CaseMemory, Editor};
 use vmx_tests::entry_cases::{CASES, EXCEPTIONS};
 
 use crate::console::say;
 use crate::entry_basics::{self, Wrong};
-use crate::entry_trial::{self, Bench, frame};
+use crate::entry_trial::{self, Bench, address_of, frame};
 use crate::exit::ExitKind;
 use crate::shadow_stack;
 
@@ -86,28 +86,46 @@ pub(crate) fn with_bench(
     // SAFETY: as for the other page.
     let mut vmcs = Vmcs::new(unsafe { frame(&VMCS_REGION) }, &capabilities);
     let current = operation.load(&mut vmcs).map_err(|_| "the VMCS was not loaded")?;
-    work(&mut Bench::new(current, &capabilities, &controls, &host)?, &capabilities);
+    let region = address_of(&VMCS_REGION);
+    work(&mut Bench::new(current, region, &capabilities, &controls, &host)?, &capabilities);
     Ok(())
 }
 
 fn try_all(bench: &mut Bench<'_>, capabilities: &Capabilities, tally: &mut Tally) {
-    let base = bench.values().clone();
+    let Some((base, _)) = bench.base(Base::Guest64) else { return };
     tally.basics(entry_basics::with_vmcs(bench.vmcs(), &base, capabilities, false));
-    tally.compare(bench, capabilities, &base, "the valid state", None);
+    for base in [Base::Guest64, Base::Guest32, Base::GuestReal] {
+        let Some((values, memory)) = bench.base(base) else { continue };
+        let trial = Trial { values, memory, what: "the valid state", case: None };
+        tally.compare(bench, capabilities, &trial);
+    }
     tally.basics(entry_basics::with_vmcs(bench.vmcs(), &base, capabilities, true));
     for case in CASES.iter().copied().flatten() {
-        if case.base != Base::Guest64 || !(case.possible)(capabilities) {
+        let base = bench.base(case.base).filter(|_| (case.possible)(capabilities));
+        let Some((values, memory)) = base else {
             tally.impossible += 1;
             continue;
-        }
-        let mut state = |edit: fn(&mut Editor<'_>), what, broken| {
-            let mut values = base.clone();
-            edit(&mut Editor { values: &mut values, capabilities });
-            tally.compare(bench, capabilities, &values, what, Some((case, broken)));
         };
-        state(case.breaks, "breaks", true);
-        state(case.edge, "edge", false);
+        for (what, edit, breaks) in [("breaks", case.breaks, true), ("edge", case.edge, false)] {
+            let case = Some((case, breaks));
+            let mut trial = Trial { values: values.clone(), memory, what, case };
+            edit(&mut Editor {
+                values: &mut trial.values,
+                memory: &mut trial.memory,
+                capabilities,
+            });
+            tally.compare(bench, capabilities, &trial);
+        }
     }
+}
+
+/// One state, and what it should show.
+struct Trial {
+    values: FieldValues,
+    memory: CaseMemory,
+    what: &'static str,
+    /// The case, and whether this is its state that breaks the rule.
+    case: Option<(&'static Case, bool)>,
 }
 
 impl Tally {
@@ -123,16 +141,11 @@ impl Tally {
     }
 
     /// Judges a state, enters it, and prints what does not fit together.
-    fn compare(
-        &mut self,
-        bench: &mut Bench<'_>,
-        capabilities: &Capabilities,
-        values: &FieldValues,
-        what: &str,
-        case: Option<(&Case, bool)>,
-    ) {
+    fn compare(&mut self, bench: &mut Bench<'_>, capabilities: &Capabilities, trial: &Trial) {
         self.states += 1;
-        let state = EntryState::new(values, capabilities, bench.circumstances());
+        let Trial { values, memory, what, case } = trial;
+        let state = EntryState::new(values, capabilities, bench.circumstances())
+            .with_memory(memory.as_entry_memory());
         let (rule, detail) = case.map_or(("none", ""), |(case, _)| (case.rule, case.what));
         let mut good = true;
         let mut broken = check(&state).map(|violation| violation.rule.name);
@@ -146,7 +159,7 @@ impl Tally {
                 ));
             }
         }
-        match bench.enter(values) {
+        match bench.enter(values, memory) {
             Ok(outcome) if Outcomes::of(&state).allow(outcome) => {}
             Ok(outcome) => {
                 good = false;

@@ -5,6 +5,8 @@ use vmx_core::entry_check::{Explanation, Outcome};
 use vmx_core::field;
 use vmx_core::field_values::FieldValues;
 
+use vmx_tests::entry_case::Base;
+
 use crate::console::{say, say_lines};
 use crate::entry_trial::Bench;
 use crate::entry_trials::with_bench;
@@ -31,14 +33,14 @@ pub(crate) fn run() -> ExitKind {
 }
 
 fn explain_all(bench: &mut Bench<'_>, capabilities: &Capabilities) {
-    let valid = bench.values().clone();
+    let Some((valid, memory)) = bench.base(Base::Guest64) else { return };
     let mut unexplained = 0;
     for (what, break_it) in BROKEN {
         let mut fields = valid.clone();
         break_it(&mut fields);
         say(format_args!("note {what}:"));
         let circumstances = bench.circumstances();
-        match bench.enter(&fields) {
+        match bench.enter(&fields, &memory) {
             Err(field) => say(format_args!("error {field:?} was not written")),
             Ok(Outcome::Entered) => say(format_args!("error the guest was entered")),
             Ok(outcome) => {

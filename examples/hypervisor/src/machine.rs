@@ -2,7 +2,7 @@
 
 use cet_policy::{CpuCet, HostCet, HostMode};
 use vmx_core::cpu::{Cpuid, InveptScope, Msr, VmxInstructions};
-use vmx_core::ept::{EptCapabilities, EptRules};
+use vmx_core::ept::{EptRules, EptVpidCapabilities};
 use vmx_core::msr::NamedMsr;
 use vmx_core::{Capabilities, ControlSet, CpuId, MsrIndex, VmxOperation};
 
@@ -36,7 +36,7 @@ impl Machine {
         HostCet::new(cet, &capabilities, HostMode::DoesNot, 0)?;
         let controls = controls::negotiate(&capabilities)?;
         // "Enable EPT" is among the controls, so the MSR exists.
-        let ept = EptCapabilities(cpu.read_named(NamedMsr::VmxEptVpidCap));
+        let ept = EptVpidCapabilities::from_bits_retain(cpu.read_named(NamedMsr::VmxEptVpidCap));
         let width = cpu.cpuid(0x8000_0008, 0).eax as u8;
         Ok(Self { capabilities, cet, controls, ept: EptRules::new(ept, width) })
     }

@@ -1,24 +1,12 @@
-//! What a CPU can do with EPT and VPIDs.
+//! What a CPU can do with EPT and VPIDs, asked in the words of this module.
 
+use crate::capability::EptVpidCapabilities;
 use crate::cpu::{InveptScope, InvvpidScope};
 use crate::ept::{Level, PageSize};
 
-/// IA32_VMX_EPT_VPID_CAP (48Ch), all bits kept.
-/// Source: SDM, appendix "VPID and EPT Capabilities".
-///
-/// ```
-/// use vmx_core::ept::{EptCapabilities, PageSize};
-/// let capabilities = EptCapabilities(0x0000_0F01_0673_4141);
-/// assert!(capabilities.supports_page_size(PageSize::Size1GiB));
-/// assert!(!capabilities.supports_supervisor_shadow_stack_control());
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(transparent)]
-pub struct EptCapabilities(pub u64);
-
-impl EptCapabilities {
+impl EptVpidCapabilities {
     const fn bit(self, bit: u32) -> bool {
-        self.0 & (1 << bit) != 0
+        self.bits() & (1 << bit) != 0
     }
 
     /// Bit 0: a page may be executable without being readable.
@@ -95,7 +83,7 @@ mod tests {
     fn each_bit_answers_for_itself() {
         let single = InveptScope::SingleContext { ept_pointer: 0 };
         let address = InvvpidScope::IndividualAddress { vpid: 1, linear_address: 0 };
-        type Question = fn(EptCapabilities) -> bool;
+        type Question = fn(EptVpidCapabilities) -> bool;
         let questions: [(u64, Question); 11] = [
             (1 << 0, |c| c.supports_execute_only()),
             (1 << 6, |c| c.supports_top_level(Level::Pml4)),
@@ -110,14 +98,16 @@ mod tests {
             (1 << 20 | 1 << 26, |c| c.supports_invept(InveptScope::AllContexts)),
         ];
         for (bits, question) in questions {
-            assert!(question(EptCapabilities(bits)), "{bits:#x}");
-            assert!(!question(EptCapabilities(!bits)), "{bits:#x}");
+            assert!(question(EptVpidCapabilities::from_bits_retain(bits)), "{bits:#x}");
+            assert!(!question(EptVpidCapabilities::from_bits_retain(!bits)), "{bits:#x}");
         }
-        assert!(EptCapabilities(1 << 20 | 1 << 25).supports_invept(single));
-        assert!(!EptCapabilities(!(1 << 25)).supports_invept(single));
-        assert!(EptCapabilities(1 << 32 | 1 << 40).supports_invvpid(address));
-        assert!(!EptCapabilities(!(1 << 40)).supports_invvpid(address));
-        assert!(EptCapabilities(0).supports_page_size(PageSize::Size4KiB));
-        assert!(!EptCapabilities(!0).supports_top_level(Level::PageDirectory));
+        assert!(EptVpidCapabilities::from_bits_retain(1 << 20 | 1 << 25).supports_invept(single));
+        assert!(!EptVpidCapabilities::from_bits_retain(!(1 << 25)).supports_invept(single));
+        assert!(EptVpidCapabilities::from_bits_retain(1 << 32 | 1 << 40).supports_invvpid(address));
+        assert!(!EptVpidCapabilities::from_bits_retain(!(1 << 40)).supports_invvpid(address));
+        assert!(EptVpidCapabilities::from_bits_retain(0).supports_page_size(PageSize::Size4KiB));
+        assert!(
+            !EptVpidCapabilities::from_bits_retain(!0).supports_top_level(Level::PageDirectory)
+        );
     }
 }

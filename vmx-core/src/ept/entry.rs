@@ -81,7 +81,7 @@ impl EntryFlags {
 /// ```
 /// use vmx_core::ept::*;
 /// use vmx_core::PhysicalAddress;
-/// let rules = EptRules::new(EptCapabilities(0x0671_4141), 46);
+/// let rules = EptRules::new(EptVpidCapabilities::from_bits_retain(0x0671_4141), 46);
 /// assert_eq!(Entry::decode(0, Level::Pml4, &rules), Ok(Entry::NotPresent));
 ///
 /// let Ok(Entry::Page(page)) = Entry::decode(0x1234_5033, Level::PageTable, &rules) else {
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn bits_of_other_fields_are_no_flags() {
-        let rules = EptRules::new(crate::ept::EptCapabilities(!0), 52);
+        let rules = EptRules::new(crate::ept::EptVpidCapabilities::from_bits_retain(!0), 52);
         let page = |flags, size| PageEntry {
             address: PhysicalAddress(0),
             size,

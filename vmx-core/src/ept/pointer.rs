@@ -29,7 +29,7 @@ bitflags! {
 /// ```
 /// use vmx_core::PhysicalAddress;
 /// use vmx_core::ept::*;
-/// let rules = EptRules::new(EptCapabilities(0x0631_4141), 46);
+/// let rules = EptRules::new(EptVpidCapabilities::from_bits_retain(0x0631_4141), 46);
 /// let root = PhysicalAddress(0x1234_5000);
 /// let wanted = EptPointerFlags::ACCESSED_DIRTY;
 /// let pointer = EptPointer::new(root, Level::Pml4, MemoryType::WriteBack, wanted, &rules)?;
@@ -233,7 +233,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ept::EptCapabilities;
+    use crate::ept::EptVpidCapabilities;
 
     proptest! {
         /// Whatever `new` makes is taken, and says what it was made of; whatever is
@@ -247,7 +247,7 @@ mod tests {
             capabilities: u64,
             width in 32u8..=52,
         ) {
-            let rules = EptRules::new(EptCapabilities(capabilities), width);
+            let rules = EptRules::new(EptVpidCapabilities::from_bits_retain(capabilities), width);
             let pointer = EptPointer::from_bits(bits);
             let parts = pointer.top_level().zip(pointer.memory_type());
             match pointer.check(&rules) {
@@ -285,7 +285,8 @@ mod tests {
     fn each_part_is_refused_by_name() {
         use EptPointerError::*;
         let check = |bits, capabilities| {
-            EptPointer::from_bits(bits).check(&EptRules::new(EptCapabilities(capabilities), 46))
+            EptPointer::from_bits(bits)
+                .check(&EptRules::new(EptVpidCapabilities::from_bits_retain(capabilities), 46))
         };
         let good = 0x1234_50DE;
         assert_eq!(check(good, !0), Ok(()));

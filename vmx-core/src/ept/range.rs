@@ -21,7 +21,7 @@ impl<M: Memory + ?Sized> Ept<'_, M> {
     /// # use vmx_core::{Page, PhysicalAddress};
     /// # let pages: Vec<Page> = (0..8).map(|_| Page::new()).collect();
     /// # let tables = TablePages::new(&pages, PhysicalAddress(0x10_0000));
-    /// # let rules = EptRules::new(EptCapabilities(0x0673_4141), 46);
+    /// # let rules = EptRules::new(EptVpidCapabilities::from_bits_retain(0x0673_4141), 46);
     /// # let mut frames = tables.frames();
     /// # let root = frames.next().unwrap();
     /// # let pointer = EptPointer::new(

@@ -3,14 +3,14 @@
 use core::fmt;
 
 use crate::ept::entry::{ADDRESS, maps_page, memory_type};
-use crate::ept::{EntryFlags, EptCapabilities, Level, PageSize};
+use crate::ept::{EntryFlags, EptVpidCapabilities, Level, PageSize};
 
 /// What decides how the CPU reads an entry: its capabilities, its physical-address
 /// width and the VM-execution controls that give bits a meaning.
 ///
 /// ```
 /// use vmx_core::ept::*;
-/// let without_execute_only = EptCapabilities(0x0671_4140);
+/// let without_execute_only = EptVpidCapabilities::from_bits_retain(0x0671_4140);
 /// let rules = EptRules::new(without_execute_only, 46);
 /// assert_eq!(rules.misconfiguration(0x1033, Level::PageTable), None);
 /// assert_eq!(
@@ -25,7 +25,7 @@ use crate::ept::{EntryFlags, EptCapabilities, Level, PageSize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EptRules {
     /// IA32_VMX_EPT_VPID_CAP.
-    pub capabilities: EptCapabilities,
+    pub capabilities: EptVpidCapabilities,
     /// The width of physical addresses in bits, CPUID.80000008h:EAX\[7:0\]. More than
     /// 52, the widest that an entry can hold, counts as 52.
     pub physical_address_width: u8,
@@ -37,7 +37,7 @@ pub struct EptRules {
 
 impl EptRules {
     /// The rules without mode-based execute control and EPT paging-write control.
-    pub const fn new(capabilities: EptCapabilities, physical_address_width: u8) -> Self {
+    pub const fn new(capabilities: EptVpidCapabilities, physical_address_width: u8) -> Self {
         Self {
             capabilities,
             physical_address_width,
@@ -168,7 +168,7 @@ mod tests {
         if raw & 0b111 == 0 && !user {
             return false;
         }
-        let capability = |n: u32| rules.capabilities.0 >> n & 1 == 1;
+        let capability = |n: u32| rules.capabilities.bits() >> n & 1 == 1;
         let page = match level {
             Level::PageTable => true,
             Level::PageDirectory | Level::PageDirectoryPointerTable => bit(7),
@@ -218,7 +218,7 @@ mod tests {
     fn agrees_with_the_manual_on_all_low_bits() {
         for capabilities in [0, 1, 1 << 16, 1 << 17, 1 | 3 << 16] {
             for mode_based_execute in [false, true] {
-                let rules = EptRules::new(EptCapabilities(capabilities), 40);
+                let rules = EptRules::new(EptVpidCapabilities::from_bits_retain(capabilities), 40);
                 let rules = EptRules { mode_based_execute, paging_write: true, ..rules };
                 for level in LEVELS {
                     for low in (0..0x1000).step_by(if cfg!(miri) { 101 } else { 1 }) {

@@ -7,7 +7,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use crate::ept::{
-    Ept, EptCapabilities, EptPointer, EptPointerFlags, EptRules, Level, MemoryType, TablePages,
+    Ept, EptPointer, EptPointerFlags, EptRules, EptVpidCapabilities, Level, MemoryType, TablePages,
 };
 use crate::frame::{Page, PhysicalAddress};
 
@@ -24,7 +24,8 @@ pub(super) const LEVELS: [Level; 5] = [
 pub(super) const BASE: u64 = 0x70_0000_0000;
 
 /// A CPU that can do everything.
-pub(super) const EVERYTHING: EptRules = EptRules::new(EptCapabilities(!0), 46);
+pub(super) const EVERYTHING: EptRules =
+    EptRules::new(EptVpidCapabilities::from_bits_retain(!0), 46);
 
 pub(super) fn any_level() -> impl Strategy<Value = Level> {
     prop::sample::select(&LEVELS[..])
@@ -37,7 +38,7 @@ prop_compose! {
         mode_based_execute: bool,
         paging_write: bool,
     ) -> EptRules {
-        let rules = EptRules::new(EptCapabilities(capabilities), width);
+        let rules = EptRules::new(EptVpidCapabilities::from_bits_retain(capabilities), width);
         EptRules { mode_based_execute, paging_write, ..rules }
     }
 }

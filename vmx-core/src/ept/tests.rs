@@ -454,7 +454,7 @@ fn frames_that_cannot_be_tables_are_refused() {
 fn sizes_and_widths_are_those_of_the_cpu() {
     let pages = pages(4);
     let tables = table_pages(&pages);
-    let few = EptRules::new(EptCapabilities(!(1 << 17)), 46);
+    let few = EptRules::new(EptVpidCapabilities::from_bits_retain(!(1 << 17)), 46);
     let ept = ept(&tables, Level::Pml5, few);
     let at = GuestPhysicalAddress(0);
     let huge = page(0, PageSize::Size1GiB, EntryFlags::READ);
