@@ -17,7 +17,7 @@ fn host(cpu: CpuCet, capabilities: Capabilities, xss: u64) -> Result<HostCet, Re
     HostCet::new(cpu, &capabilities, HostMode::DoesNot, xss)
 }
 
-fn without<W: ControlWord>(control: W) -> AllowedSettings {
+fn without<W: ControlWord<Bits = u32>>(control: W) -> AllowedSettings {
     AllowedSettings::from_msr(u64::from(!control.bits()) << 32)
 }
 
