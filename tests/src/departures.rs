@@ -40,6 +40,71 @@ pub const DEPARTURES: &[Departure] = &[
         used_by: "VM-entry checks of the host state",
     },
     Departure {
+        id: "host-perf-global-ctrl-unchecked",
+        manual: "VM entry with the VM-exit control \"load IA32_PERF_GLOBAL_CTRL\" fails with error 8 \
+                 if the host's value has a reserved bit",
+        bochs: "accepts the control and looks at the field neither then nor at VM exit",
+        versions: "3.0",
+        reason: "there are no performance counters",
+        source: "Bochs cpu/vmx.cc, VMenterLoadCheckHostState; SDM, Checks on Host Control \
+                 Registers, MSRs, and SSP",
+        used_by: "VM-entry checks of the host state: the rule has no case",
+    },
+    Departure {
+        id: "posted-interrupt-descriptor-page",
+        manual: "the posted-interrupt descriptor is aligned to 64 bytes",
+        bochs: "wants it aligned to 4096 bytes, else error 7",
+        versions: "3.0",
+        reason: "one function checks this address and those of pages",
+        source: "Bochs cpu/vmx.cc, VMenterLoadCheckVmControls; SDM, Checks on VM-Execution \
+                 Control Fields",
+        used_by: "VM-entry checks of the controls: the edge is a page",
+    },
+    Departure {
+        id: "posted-interrupts-without-tpr-shadow",
+        manual: "\"process posted interrupts\" needs \"virtual-interrupt delivery\", which needs \
+                 \"use TPR shadow\", else error 7; vector and descriptor are checked",
+        bochs: "checks neither of these where \"use TPR shadow\" is 0",
+        versions: "3.0",
+        reason: "the checks stand inside the block of that control",
+        source: "Bochs cpu/vmx.cc, VMenterLoadCheckVmControls; SDM, Checks on VM-Execution \
+                 Control Fields",
+        used_by: "VM-entry checks of the controls: set \"use TPR shadow\" in these cases",
+    },
+    Departure {
+        id: "injected-error-code-unchecked",
+        manual: "where IA32_VMX_BASIC[56] is 1, a hardware exception may be injected into protected \
+                 mode with or without an error code; other events, and events in real mode, still \
+                 must not have one, else error 7",
+        bochs: "accepts an error code with any event",
+        versions: "3.0",
+        reason: "a CPU with CET skips the whole comparison",
+        source: "Bochs cpu/vmx.cc, VMenterLoadCheckVmControls; SDM, Checks on VM-Entry Control \
+                 Fields",
+        used_by: "VM-entry checks of the controls: the case runs on models without CET",
+    },
+    Departure {
+        id: "other-event-without-monitor-trap-flag",
+        manual: "event type 7 is reserved on a CPU without \"monitor trap flag\": error 7",
+        bochs: "accepts the type with any vector on such a model",
+        versions: "3.0",
+        reason: "the feature guards the check of the vector only",
+        source: "Bochs cpu/vmx.cc, VMenterLoadCheckVmControls; SDM, Checks on VM-Entry Control \
+                 Fields",
+        used_by: "VM-entry checks of the controls: the case uses type 1",
+    },
+    Departure {
+        id: "msr-area-length-wraps",
+        manual: "the last byte of an MSR area, 16 times its count further on, lies within the \
+                 physical-address width, else error 7",
+        bochs: "multiplies in 32 bits: counts that differ by 1 << 28 are the same to it",
+        versions: "3.0",
+        reason: "count and product are 32-bit integers",
+        source: "Bochs cpu/vmx.cc, VMenterLoadCheckVmControls; SDM, Checks on VM-Exit Control \
+                 Fields",
+        used_by: "VM-entry checks of the controls: cases use counts of 1 and 2",
+    },
+    Departure {
         id: "guest-s-cet-canonical",
         manual: "VM entry asks of guest IA32_S_CET only that reserved bits are 0 and that SUPPRESS \
                  and TRACKER are not both 1",

@@ -82,7 +82,8 @@ impl CaseMemory {
         EntryMemory {
             current_vmcs: Some(self.current_vmcs),
             vmxon_region: None,
-            virtual_tpr: None,
+            // The virtual-APIC page of the cases holds zeroes.
+            virtual_tpr: Some(0),
             linked_region_start: Some(self.linked_region_start),
             pdptes: Some(self.pdptes),
             msr_load_area: &self.msr_load_area,
