@@ -1,7 +1,7 @@
 //! The host's mode at VM entry, and the one that VM exit gives it.
 
 use super::address::is_canonical;
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::{EntryControls, ExitControls};
 use crate::field;
@@ -14,6 +14,7 @@ const CR4_FRED: u64 = 1 << 32;
 pub(super) const ADDRESS_SPACE_SIZE: Section = Section {
     group: Group::HostState,
     title: "Checks Related to Address-Space Size",
+    all_hold: |state| all_hold(ADDRESS_SPACE_SIZE.rules, state),
     rules: &[
         Rule::new(
             "host-address-space-size-is-hosts",

@@ -1,7 +1,7 @@
 //! The VM-execution controls of APIC virtualisation and posted interrupts.
 
 use super::address::{is_page_aligned, is_physical, is_physical_array};
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use crate::control::{
     ExitControls, PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls,
 };
@@ -17,6 +17,7 @@ const TIMER: TertiaryControls = TertiaryControls::APIC_TIMER_VIRTUALIZATION;
 pub(super) const APIC_CONTROLS: Section = Section {
     group: Group::Controls,
     title: "Checks on VM-Execution Control Fields",
+    all_hold: |state| all_hold(APIC_CONTROLS.rules, state),
     rules: &[
         Rule::new(
             "virtual-apic-page-aligned",

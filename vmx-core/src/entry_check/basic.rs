@@ -1,12 +1,13 @@
 //! Checks before any field is looked at.
 
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use crate::cpu::EntryInstruction;
 
 /// The checks, in the order in which the CPU makes them.
 pub(super) const BASIC: Section = Section {
     group: Group::Basic,
     title: "Basic VM-Entry Checks",
+    all_hold: |state| all_hold(BASIC.rules, state),
     rules: &[
         Rule::new(
             "current-vmcs",

@@ -2,7 +2,7 @@
 
 use super::address::is_physical_array;
 use super::exit_controls::MSR_ENTRY_SIZE;
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::{EntryControls, PrimaryControls, SecondaryControls};
 use crate::field;
@@ -16,6 +16,7 @@ const END_DUAL_MONITOR: EntryControls = EntryControls::DEACTIVATE_DUAL_MONITOR_T
 pub(super) const ENTRY_CONTROLS: Section = Section {
     group: Group::Controls,
     title: "Checks on VM-Entry Control Fields",
+    all_hold: |state| all_hold(ENTRY_CONTROLS.rules, state),
     rules: &[
         Rule::new(
             "entry-reserved-bits",

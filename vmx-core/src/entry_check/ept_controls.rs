@@ -1,7 +1,7 @@
 //! The EPT pointer, and the VM-execution controls that rest on EPT.
 
 use super::address::{is_page_aligned, is_physical};
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::capability::EptVpidCapabilities;
 use crate::control::{SecondaryControls, TertiaryControls, VmFunctions};
@@ -14,6 +14,7 @@ const EPT: SecondaryControls = SecondaryControls::ENABLE_EPT;
 pub(super) const EPT_CONTROLS: Section = Section {
     group: Group::Controls,
     title: "Checks on VM-Execution Control Fields",
+    all_hold: |state| all_hold(EPT_CONTROLS.rules, state),
     rules: &[
         Rule::new(
             "eptp-memory-type",

@@ -1,7 +1,7 @@
 //! The VM-execution control words, and what is neither about the APIC nor about EPT.
 
 use super::address::{is_page_aligned, is_physical};
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use crate::control::{
     EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
 };
@@ -11,6 +11,7 @@ use crate::field;
 pub(super) const EXECUTION_CONTROLS: Section = Section {
     group: Group::Controls,
     title: "Checks on VM-Execution Control Fields",
+    all_hold: |state| all_hold(EXECUTION_CONTROLS.rules, state),
     rules: &[
         Rule::new(
             "pin-based-reserved-bits",

@@ -1,7 +1,7 @@
 //! The VM-exit control fields.
 
 use super::address::is_physical_array;
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use crate::control::{ExitControls, PinBasedControls};
 use crate::field;
 
@@ -12,6 +12,7 @@ pub(super) const MSR_ENTRY_SIZE: u64 = 16;
 pub(super) const EXIT_CONTROLS: Section = Section {
     group: Group::Controls,
     title: "Checks on VM-Exit Control Fields",
+    all_hold: |state| all_hold(EXIT_CONTROLS.rules, state),
     rules: &[
         Rule::new(
             "exit-reserved-bits",

@@ -4,7 +4,7 @@ use super::guest_control_registers::PE;
 use super::guest_segments::{
     self, CS, DS, ES, FS, GS, SS, is_unrestricted, is_virtual_8086, limit, rights, rpl,
 };
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::access_rights::AccessRights;
 use crate::control::EntryControls;
@@ -60,6 +60,7 @@ fn ss_dpl(state: &EntryState<'_>) -> u8 {
 pub(super) const ACCESS_RIGHTS: Section = Section {
     group: Group::GuestState,
     title: guest_segments::TITLE,
+    all_hold: |state| all_hold(ACCESS_RIGHTS.rules, state),
     rules: &[
         Rule::new(
             "guest-cs-type",

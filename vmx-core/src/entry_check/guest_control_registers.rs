@@ -5,7 +5,7 @@
 //! reserves, and a CPU may refuse more.
 
 use super::msr_loading::{EFER_BITS, has_illegal_cet_bits, is_pat};
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::{EntryControls, SecondaryControls};
 use crate::field::*;
@@ -71,6 +71,7 @@ fn is_fred_pointer(state: &EntryState<'_>, field: Field<u64>, alignment: u64) ->
 pub(super) const CONTROL_REGISTERS: Section = Section {
     group: Group::GuestState,
     title: "Checks on Guest Control Registers, Debug Registers, and MSRs",
+    all_hold: |state| all_hold(CONTROL_REGISTERS.rules, state),
     rules: &[
         Rule::new(
             "guest-cr0-fixed-to-1",
@@ -177,6 +178,7 @@ pub(super) const CONTROL_REGISTERS: Section = Section {
 pub(super) const DEBUG_REGISTERS_AND_MSRS: Section = Section {
     group: Group::GuestState,
     title: CONTROL_REGISTERS.title,
+    all_hold: |state| all_hold(DEBUG_REGISTERS_AND_MSRS.rules, state),
     rules: &[
         Rule::new(
             "guest-dr7-high-half",
@@ -335,6 +337,7 @@ pub(super) const DEBUG_REGISTERS_AND_MSRS: Section = Section {
 pub(super) const FRED_MSRS: Section = Section {
     group: Group::GuestState,
     title: CONTROL_REGISTERS.title,
+    all_hold: |state| all_hold(FRED_MSRS.rules, state),
     rules: &[
         Rule::new(
             "guest-fred-config-reserved-bits",

@@ -1,12 +1,13 @@
 //! GDTR and IDTR.
 
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use crate::field::*;
 
 /// Bases and limits.
 pub(super) const DESCRIPTOR_TABLES: Section = Section {
     group: Group::GuestState,
     title: "Checks on Guest Descriptor-Table Registers",
+    all_hold: |state| all_hold(DESCRIPTOR_TABLES.rules, state),
     rules: &[
         Rule::new(
             "guest-gdtr-base-canonical",

@@ -2,7 +2,7 @@
 
 use super::guest_rip::{has_fred, injected};
 use super::guest_segments::{SS, rights};
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::{EntryControls, PinBasedControls, SecondaryControls};
 use crate::field::*;
@@ -44,6 +44,7 @@ fn is_in(state: &EntryState<'_>, activity: u32) -> bool {
 pub(super) const ACTIVITY_STATE: Section = Section {
     group: Group::GuestState,
     title: TITLE,
+    all_hold: |state| all_hold(ACTIVITY_STATE.rules, state),
     rules: &[
         Rule::new(
             "guest-activity-supported",
@@ -115,6 +116,7 @@ fn vector(state: &EntryState<'_>) -> u8 {
 pub(super) const INTERRUPTIBILITY_STATE: Section = Section {
     group: Group::GuestState,
     title: TITLE,
+    all_hold: |state| all_hold(INTERRUPTIBILITY_STATE.rules, state),
     rules: &[
         Rule::new(
             "guest-interruptibility-reserved-bits",

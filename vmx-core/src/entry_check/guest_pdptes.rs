@@ -1,7 +1,7 @@
 //! Page-directory-pointer-table entries of a guest with PAE paging.
 
 use super::guest_control_registers::{PAE, PG};
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::{EntryControls, SecondaryControls};
 use crate::field::*;
@@ -22,6 +22,7 @@ const READS: &[Encoding] = &[
 pub(super) const PDPTES: Section = Section {
     group: Group::GuestState,
     title: "Checks on Guest Page-Directory-Pointer-Table Entries",
+    all_hold: |state| all_hold(PDPTES.rules, state),
     rules: &[
         Rule::new(
             "guest-pdpte0",

@@ -1,7 +1,7 @@
 //! Pending debug exceptions and the VMCS link pointer.
 
 use super::guest_non_register_state::{BLOCKING_BY_MOV_SS, BLOCKING_BY_STI, HLT, TITLE, blocks};
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::{EntryControls, SecondaryControls};
 use crate::field::*;
@@ -34,6 +34,7 @@ fn steps(state: &EntryState<'_>) -> bool {
 pub(super) const PENDING_DEBUG_EXCEPTIONS: Section = Section {
     group: Group::GuestState,
     title: TITLE,
+    all_hold: |state| all_hold(PENDING_DEBUG_EXCEPTIONS.rules, state),
     rules: &[
         Rule::new(
             "guest-pending-debug-reserved-bits",
@@ -116,6 +117,7 @@ fn if_region_known(state: &EntryState<'_>, holds: impl FnOnce(u32) -> bool) -> b
 pub(super) const LINK_POINTER: Section = Section {
     group: Group::GuestState,
     title: TITLE,
+    all_hold: |state| all_hold(LINK_POINTER.rules, state),
     rules: &[
         Rule::new(
             "guest-link-pointer-aligned",

@@ -2,7 +2,7 @@
 
 use super::guest_control_registers::{FRED, PE};
 use super::guest_segments::{CS, SS, rights};
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::EntryControls;
 use crate::field::*;
@@ -36,6 +36,7 @@ pub(super) fn injected(state: &EntryState<'_>) -> Option<EventType> {
 pub(super) const RIP_RFLAGS_AND_SSP: Section = Section {
     group: Group::GuestState,
     title: "Checks on Guest RIP, RFLAGS, and SSP",
+    all_hold: |state| all_hold(RIP_RFLAGS_AND_SSP.rules, state),
     rules: &[
         Rule::new(
             "guest-rip-high-half",

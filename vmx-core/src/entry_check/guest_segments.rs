@@ -1,7 +1,7 @@
 //! Selectors and bases of the guest's segment registers, and what the other rules of
 //! segments share.
 
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::access_rights::AccessRights;
 use crate::control::SecondaryControls;
@@ -113,6 +113,7 @@ fn base_is_canonical<const R: usize>(state: &EntryState<'_>) -> bool {
 pub(super) const SELECTORS_AND_BASES: Section = Section {
     group: Group::GuestState,
     title: TITLE,
+    all_hold: |state| all_hold(SELECTORS_AND_BASES.rules, state),
     rules: &[
         Rule::new(
             "guest-tr-selector-ti",

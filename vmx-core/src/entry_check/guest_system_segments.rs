@@ -1,7 +1,7 @@
 //! Access rights of TR and LDTR.
 
 use super::guest_segments::{self, LDTR, TR, is_usable, limit, rights};
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use crate::control::EntryControls;
 use crate::field::*;
 
@@ -9,6 +9,7 @@ use crate::field::*;
 pub(super) const SYSTEM_SEGMENTS: Section = Section {
     group: Group::GuestState,
     title: guest_segments::TITLE,
+    all_hold: |state| all_hold(SYSTEM_SEGMENTS.rules, state),
     rules: &[
         Rule::new(
             "guest-tr-type",

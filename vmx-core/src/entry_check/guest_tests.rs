@@ -49,6 +49,21 @@ fn every_rule_has_a_row() {
     }
 }
 
+/// The short cut of each section says what its rules say.
+#[test]
+fn sections_agree_with_their_rules() {
+    for (name, base, breaks) in rows() {
+        let mut scene = Scene::new(*base);
+        breaks(&mut scene);
+        scene.with_state(|state| {
+            for section in SECTIONS {
+                let all_hold = section.rules.iter().all(|rule| (rule.holds)(state));
+                assert_eq!((section.all_hold)(state), all_hold, "{name}, {}", section.title);
+            }
+        });
+    }
+}
+
 fn rows() -> impl Iterator<Item = &'static scene::Row> {
     [registers::ROWS, segments::ROWS, events::ROWS].into_iter().flatten()
 }

@@ -1,7 +1,7 @@
 //! CS, SS, DS, ES, FS and GS of a guest in virtual-8086 mode.
 
 use super::guest_segments::{self, CS, DS, ES, FS, GS, SS};
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::access_rights::AccessRights;
 use crate::field::*;
@@ -24,6 +24,7 @@ fn rights_are_f3<const R: usize>(state: &EntryState<'_>) -> bool {
 pub(super) const VIRTUAL_8086: Section = Section {
     group: Group::GuestState,
     title: guest_segments::TITLE,
+    all_hold: |state| all_hold(VIRTUAL_8086.rules, state),
     rules: &[
         Rule::new(
             "guest-cs-base-in-virtual-8086",

@@ -5,7 +5,7 @@
 //! reserves, and a CPU may refuse more.
 
 use super::address::{is_canonical, is_physical};
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::{ExitControls, SecondaryExitControls};
 use crate::field;
@@ -38,6 +38,7 @@ const FRED_CONFIG_RESERVED: u64 = 0x834;
 pub(super) const HOST_REGISTERS: Section = Section {
     group: Group::HostState,
     title: "Checks on Host Control Registers, MSRs, and SSP",
+    all_hold: |state| all_hold(HOST_REGISTERS.rules, state),
     rules: &[
         Rule::new(
             "host-cr0-fixed-bits",

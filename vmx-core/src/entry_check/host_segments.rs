@@ -1,7 +1,7 @@
 //! Host segment and descriptor-table registers.
 
 use super::address::is_canonical;
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use crate::control::ExitControls;
 use crate::field;
 
@@ -9,6 +9,7 @@ use crate::field;
 pub(super) const HOST_SEGMENTS: Section = Section {
     group: Group::HostState,
     title: "Checks on Host Segment and Descriptor-Table Registers",
+    all_hold: |state| all_hold(HOST_SEGMENTS.rules, state),
     rules: &[
         Rule::new(
             "host-selectors-rpl-and-ti",

@@ -1,6 +1,6 @@
 //! Loading MSRs from the VM-entry MSR-load area. Source: SDM, "Loading MSRs".
 
-use super::rule::{Group, Rule, Section};
+use super::rule::{Group, Rule, Section, all_hold};
 use super::state::{EntryState, MsrLoadEntry};
 use crate::capability::Capabilities;
 use crate::field::{VM_ENTRY_MSR_LOAD_ADDRESS, VM_ENTRY_MSR_LOAD_COUNT};
@@ -14,6 +14,7 @@ use crate::ssp::CetControl;
 pub(super) const MSR_LOADING: Section = Section {
     group: Group::MsrLoad,
     title: "Loading MSRs",
+    all_hold: |state| all_hold(MSR_LOADING.rules, state),
     rules: &[
         Rule::new(
             "msr-load-not-fs-or-gs-base",
