@@ -58,6 +58,14 @@ impl FieldValues {
         self.get_row(field.row()?).map(V::from_field)
     }
 
+    /// The value of a field; zero if there is none.
+    #[inline]
+    pub fn get_or_zero<V: FieldValue, A>(&self, field: Field<V, A>) -> V {
+        // A row without a value holds zero, so whether there is one need not be asked.
+        let value = field.row().and_then(|row| self.values.get(row).copied());
+        V::from_field(value.unwrap_or(0))
+    }
+
     /// Gives a field a value, a read-only one too. A field without a name has no
     /// place here and is left out.
     #[inline]

@@ -139,7 +139,7 @@ impl<'a> EntryState<'a> {
     /// The value of a field; zero where the CPU has no such field.
     #[inline]
     pub fn get<V: FieldValue, A>(&self, field: Field<V, A>) -> V {
-        self.fields.get(field).unwrap_or_else(|| V::from_field(0))
+        self.fields.get_or_zero(field)
     }
 
     /// The fields.
