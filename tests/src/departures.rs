@@ -51,6 +51,27 @@ pub const DEPARTURES: &[Departure] = &[
         used_by: "VM-entry checks of the host state: the rule has no case",
     },
     Departure {
+        id: "pkrs-upper-half-lost",
+        manual: "VM entry with \"load PKRS\" fails if bits 63:32 of the field are not 0: host error \
+                 8, guest exit reason 33",
+        bochs: "never sees the bits and enters",
+        versions: "3.0",
+        reason: "the field is copied into a 32-bit variable before it is checked",
+        source: "Bochs cpu/vmx.cc, VMenterLoadCheckHostState and VMenterLoadCheckGuestState, \
+                 cpu/vmx.h, pkrs; SDM, Checks on Host Control Registers, MSRs, and SSP",
+        used_by: "VM-entry checks of host and guest state: the rules have no case",
+    },
+    Departure {
+        id: "secondary-exit-controls-upper-half",
+        manual: "VM entry fails with error 7 if a reserved bit of the secondary VM-exit controls is 1",
+        bochs: "checks bits 31:0",
+        versions: "3.0",
+        reason: "the mask of supported bits is a 32-bit value, and so is its complement",
+        source: "Bochs cpu/vmx.cc, VMenterLoadCheckVmControls; SDM, Checks on VM-Exit Control \
+                 Fields",
+        used_by: "VM-entry checks of the controls: the case takes a low bit",
+    },
+    Departure {
         id: "posted-interrupt-descriptor-page",
         manual: "the posted-interrupt descriptor is aligned to 64 bytes",
         bochs: "wants it aligned to 4096 bytes, else error 7",

@@ -56,8 +56,12 @@ pub(crate) fn command(options: &Options) -> Result<ExitCode> {
             eprintln!("refused: {text}");
             ExitCode::FAILURE
         }
+        // What the image said was printed as it came; the rest matters if it did not
+        // come to its end.
         Verdict::Failed(text) => {
-            eprintln!("error: {}", text.lines().next().unwrap_or_default());
+            let ended = outcome.messages.iter().any(|m| matches!(m, Message::End { .. }));
+            let lines = text.lines().take(if ended { 1 } else { usize::MAX });
+            lines.for_each(|line| eprintln!("{line}"));
             ExitCode::FAILURE
         }
     })

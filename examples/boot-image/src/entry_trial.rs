@@ -210,7 +210,8 @@ impl<'a> Bench<'a> {
                 flags: EntryFlags::ALL_ACCESS,
             };
             let guest = GuestPhysicalAddress(start);
-            ept.map(guest, page, Existing::Refuse, &mut frames).ok()?;
+            // No CPU has used these tables yet.
+            let _ = ept.map(guest, page, Existing::Refuse, &mut frames).ok()?;
         }
         Some(pointer)
     }
@@ -248,7 +249,7 @@ impl<'a> Bench<'a> {
             }
         }
         let mut registers = GuestRegisters::default();
-        let entered = if values.get(field::HOST_RIP) == self.held.get(field::HOST_RIP) {
+        let entered = if values.get(field::HOST_RIP) == self.valid.get(field::HOST_RIP) {
             // SAFETY: the host state is the running CPU's but for what a case changes,
             // and its cases keep host registers such that the image goes on; the guest
             // executes one instruction of the image's, which exits, and any other it

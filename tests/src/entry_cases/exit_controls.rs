@@ -33,11 +33,11 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "secondary-exit-reserved-bits",
-        "bit 63",
+        "bit 31",
         has_secondary_exit,
         |e| {
             exit(e, ExitControls::ACTIVATE_SECONDARY_CONTROLS);
-            let reserved = SecondaryExitControls::from_bits_retain(1 << 63);
+            let reserved = SecondaryExitControls::from_bits_retain(1 << 31);
             e.set(field::SECONDARY_VM_EXIT_CONTROLS, reserved);
         },
         |e| {

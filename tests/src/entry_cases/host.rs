@@ -120,13 +120,6 @@ pub(super) const CASES: &[Case] = &[
         load_cet,
     ),
     case(
-        "host-pkrs-high-half",
-        "",
-        |c| c.exit.allows(ExitControls::LOAD_PKRS),
-        |e| pkrs(e, 1 << 32),
-        |e| pkrs(e, 0),
-    ),
-    case(
         "host-spec-ctrl-reserved-bits",
         "bit 9",
         has_spec_ctrl,
@@ -248,6 +241,7 @@ pub(super) const CASES: &[Case] = &[
 
 /// The rules without a case.
 pub(super) const EXCEPTIONS: &[Exception] = &[
+    Exception { rule: "host-pkrs-high-half", reason: NotShown::Departure("pkrs-upper-half-lost") },
     Exception {
         rule: "host-perf-global-ctrl-reserved-bits",
         reason: NotShown::Departure("host-perf-global-ctrl-unchecked"),
@@ -342,11 +336,6 @@ fn efer(e: &mut Editor<'_>, added: u64, removed: u64) {
     let host: Field<u64> = field::HOST_IA32_EFER;
     e.set_bits(host, 1 << 10 | 1 << 8 | added);
     e.clear_bits(host, removed);
-}
-
-fn pkrs(e: &mut Editor<'_>, value: u64) {
-    exit(e, ExitControls::LOAD_PKRS);
-    e.set(field::HOST_IA32_PKRS, value);
 }
 
 fn spec_ctrl(e: &mut Editor<'_>, value: u64) {
