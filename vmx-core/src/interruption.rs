@@ -1,6 +1,21 @@
 //! Events: VM-entry and VM-exit interruption information, IDT-vectoring information.
+//!
+//! [`Event::inject`] turns an event into the three VM-entry fields, or names the
+//! rule that they would break; [`Injection::from_idt_vectoring`] injects again what
+//! a VM exit interrupted.
+//!
+//! ```
+//! use vmx_core::interruption::{EventType, InterruptionInformation};
+//! let event = InterruptionInformation(0x8000_0B0E);
+//! assert!(event.is_valid() && event.has_error_code());
+//! assert_eq!((event.event_type(), event.vector()), (EventType::HardwareException, 14));
+//! ```
+
+mod injection;
 
 use core::fmt;
+
+pub use injection::{Event, IllegalInjection, Injection, InjectionContext};
 
 use crate::vmx_basic::VmxBasic;
 
@@ -17,23 +32,40 @@ pub struct InterruptionInformation(pub u32);
 
 /// Bits 10:8 of the information: the event's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
 pub enum EventType {
     /// External interrupt.
-    ExternalInterrupt,
-    /// Non-maskable interrupt.
-    Nmi,
-    /// An exception that the CPU raises.
-    HardwareException,
-    /// INT n.
-    SoftwareInterrupt,
-    /// INT1.
-    PrivilegedSoftwareException,
-    /// INT3 and INTO.
-    SoftwareException,
-    /// Other event.
-    Other,
+    ExternalInterrupt = 0,
     /// The reserved type 1.
-    Reserved,
+    Reserved = 1,
+    /// Non-maskable interrupt.
+    Nmi = 2,
+    /// An exception that the CPU raises.
+    HardwareException = 3,
+    /// INT n.
+    SoftwareInterrupt = 4,
+    /// INT1.
+    PrivilegedSoftwareException = 5,
+    /// INT3 and INTO.
+    SoftwareException = 6,
+    /// Other event: with vector 0 a pending MTF VM exit.
+    Other = 7,
+}
+
+impl EventType {
+    /// The number in bits 10:8.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// Whether an instruction raises the event, so that delivering it needs the
+    /// instruction's length.
+    pub const fn is_software(self) -> bool {
+        matches!(
+            self,
+            Self::SoftwareInterrupt | Self::PrivilegedSoftwareException | Self::SoftwareException
+        )
+    }
 }
 
 impl InterruptionInformation {
@@ -56,6 +88,13 @@ impl InterruptionInformation {
     /// Bit 11: the event has an error code, in a field of its own.
     pub const fn has_error_code(self) -> bool {
         self.0 & Self::DELIVER_ERROR_CODE != 0
+    }
+
+    /// Bit 12 of the VM-exit interruption information: IRET had ended blocking by
+    /// NMI before the fault that exited, so block NMIs again before going back to
+    /// the IRET. Undefined in IDT-vectoring information, and for a double fault.
+    pub const fn nmi_unblocking(self) -> bool {
+        self.0 & (1 << 12) != 0
     }
 
     /// Bits 10:8.
@@ -87,13 +126,18 @@ impl InterruptionInformation {
     /// ```
     pub const fn hardware_exception(vector: u8, basic: VmxBasic) -> Self {
         let error_code = match vector {
-            8 | 10..=14 | 17 => true,
             CONTROL_PROTECTION => basic.any_error_code(),
-            _ => false,
+            _ => has_checked_error_code(vector),
         };
         let deliver = if error_code { Self::DELIVER_ERROR_CODE } else { 0 };
         Self(Self::VALID | deliver | 3 << 8 | vector as u32)
     }
+}
+
+/// The exceptions that a CPU whose IA32_VMX_BASIC\[56\] is 0 wants injected with
+/// an error code: #DF, #TS, #NP, #SS, #GP, #PF and #AC.
+const fn has_checked_error_code(vector: u8) -> bool {
+    matches!(vector, 8 | 10..=14 | 17)
 }
 
 impl fmt::Debug for InterruptionInformation {

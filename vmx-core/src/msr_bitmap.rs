@@ -1,9 +1,35 @@
 //! The MSR bitmap: which RDMSR and WRMSR of the guest exit.
+//!
+//! Source: SDM, "MSR-Bitmap Address", and "Instructions That Cause VM Exits
+//! Conditionally", RDMSR and WRMSR.
+//!
+//! ```
+//! use vmx_core::{MsrAccess, MsrBitmap, MsrIndex, Page, msr_bitmap::MsrGroup};
+//!
+//! // The three registers' bits share a word: one atomic step for all of them.
+//! const SSPS: MsrGroup = MsrGroup::from_pattern(MsrIndex::IA32_PL0_SSP, 0b111).unwrap();
+//!
+//! let page = Page::new();
+//! let bitmap = MsrBitmap::all_exit(&page);
+//! bitmap.set_group(SSPS, MsrAccess::Read, false);
+//! assert!(!bitmap.exits(MsrIndex::IA32_PL2_SSP, MsrAccess::Read));
+//! assert!(bitmap.exits(MsrIndex::IA32_PL2_SSP, MsrAccess::Write));
+//! assert!(bitmap.passing(MsrAccess::Read).eq([0x6A4, 0x6A5, 0x6A6].map(MsrIndex)));
+//! ```
 
 use core::fmt;
+use core::ops::RangeInclusive;
 
 use crate::frame::Page;
 use crate::msr::MsrIndex;
+use crate::page_bits;
+
+/// MSRs in each of the bitmap's two ranges, which start at 0 and C0000000h.
+const RANGE: u32 = 0x2000;
+/// The first MSR of the high range.
+const HIGH: u32 = 0xC000_0000;
+/// Words that hold the bits of all MSRs for one kind of access.
+const WORDS: usize = 2 * RANGE as usize / 64;
 
 /// RDMSR or WRMSR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,14 +40,28 @@ pub enum MsrAccess {
     Write,
 }
 
+impl MsrAccess {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Read, Self::Write];
+
+    /// The first word of the page that has bits for this access.
+    const fn first_word(self) -> usize {
+        match self {
+            Self::Read => 0,
+            Self::Write => WORDS,
+        }
+    }
+}
+
 /// A view of a page as an MSR bitmap. A 1 bit means that the access exits.
 ///
-/// Four parts of 1 KiB (SDM, "MSR-Bitmap Address"): reads of MSRs 0 to 1FFFh at
-/// byte 0, reads of C0000000h to C0001FFFh at 400h, writes of the same at 800h
-/// and C00h. An MSR outside both ranges always exits and has no bit.
+/// Four parts of 1 KiB: reads of MSRs 0 to 1FFFh at byte 0, reads of C0000000h to
+/// C0001FFFh at 400h, writes of the same at 800h and C00h. An MSR outside both
+/// ranges always exits and has no bit.
 ///
 /// Words are atomic, so several vCPUs may share a bitmap; but then what one of
-/// them lets through, all do.
+/// them lets through, all do. A CPU may use a bit that it read earlier until its
+/// next VM entry.
 ///
 /// ```
 /// use vmx_core::{MsrAccess, MsrBitmap, MsrIndex, Page};
@@ -45,16 +85,31 @@ impl<'m> MsrBitmap<'m> {
         Self { page }
     }
 
+    /// A bitmap in `page`, which is overwritten: only accesses to MSRs outside
+    /// both ranges exit.
+    pub fn none_exits(page: &'m Page) -> Self {
+        page.fill(0);
+        Self { page }
+    }
+
     /// The bitmap that `page` holds already.
     pub const fn from_page(page: &'m Page) -> Self {
+        Self { page }
+    }
+
+    /// A bitmap in `page`, which is overwritten: an access exits if it exits by
+    /// `a` or by `b`. This is the bitmap of a nested guest, whose accesses exit
+    /// if either hypervisor wants it. What changes meanwhile may be missed.
+    pub fn exits_by_either(page: &'m Page, a: &MsrBitmap<'_>, b: &MsrBitmap<'_>) -> Self {
+        page_bits::write_or(page, a.page, b.page);
         Self { page }
     }
 
     /// Whether the access exits; always for an MSR outside both ranges.
     #[inline]
     pub fn exits(&self, msr: MsrIndex, access: MsrAccess) -> bool {
-        match bit_position(msr, access) {
-            Some(bit) => self.page.read(bit / 64) & (1 << (bit % 64)) != 0,
+        match bit_of(msr) {
+            Some(bit) => self.page.read(access.first_word() + bit / 64) & (1 << (bit % 64)) != 0,
             None => true,
         }
     }
@@ -71,31 +126,139 @@ impl<'m> MsrBitmap<'m> {
         access: MsrAccess,
         exits: bool,
     ) -> Result<(), OutsideBitmap> {
-        match bit_position(msr, access) {
-            Some(bit) if exits => self.page.set_bits(bit / 64, 1 << (bit % 64)),
-            Some(bit) => self.page.clear_bits(bit / 64, 1 << (bit % 64)),
+        match MsrGroup::one(msr) {
+            Some(group) => self.set_group(group, access, exits),
             None if exits => {}
             None => return Err(OutsideBitmap(msr)),
         }
         Ok(())
     }
+
+    /// Makes the access to each MSR of the group exit, or pass through to the
+    /// CPU, in one atomic step.
+    #[inline]
+    pub fn set_group(&self, group: MsrGroup, access: MsrAccess, exits: bool) {
+        let word = access.first_word() + usize::from(group.word);
+        if exits {
+            self.page.set_bits(word, group.mask);
+        } else {
+            self.page.clear_bits(word, group.mask);
+        }
+    }
+
+    /// Makes the access to every MSR from the first to the last exit, or pass
+    /// through to the CPU. A range that ends before it starts is empty.
+    ///
+    /// # Errors
+    /// [`OutsideBitmap`] with the first MSR of the range that has no bit, if the
+    /// range shall pass through; nothing has changed then.
+    ///
+    /// ```
+    /// # use vmx_core::{MsrAccess, MsrBitmap, MsrIndex, Page};
+    /// # let page = Page::new();
+    /// # let bitmap = MsrBitmap::all_exit(&page);
+    /// let x2apic = MsrIndex(0x800)..=MsrIndex(0x8FF);
+    /// assert!(bitmap.set_range(x2apic, MsrAccess::Read, false).is_ok());
+    /// let too_far = MsrIndex(0x1FF0)..=MsrIndex(0x2010);
+    /// let error = bitmap.set_range(too_far, MsrAccess::Read, false).unwrap_err();
+    /// assert_eq!(error.0, MsrIndex(0x2000));
+    /// ```
+    pub fn set_range(
+        &self,
+        msrs: RangeInclusive<MsrIndex>,
+        access: MsrAccess,
+        exits: bool,
+    ) -> Result<(), OutsideBitmap> {
+        let (first, last) = (msrs.start().0, msrs.end().0);
+        if first > last {
+            return Ok(());
+        }
+        if !exits && let Some(msr) = first_outside(first, last) {
+            return Err(OutsideBitmap(msr));
+        }
+        for (base, bit) in [(0, 0), (HIGH, RANGE)] {
+            let low = first.max(base);
+            let high = last.min(base + RANGE - 1);
+            if low <= high {
+                let position = |msr: u32| access.first_word() * 64 + (msr - base + bit) as usize;
+                page_bits::set_range(self.page, position(low), position(high), exits);
+            }
+        }
+        Ok(())
+    }
+
+    /// The MSRs whose access passes through, in ascending order.
+    pub fn passing(&self, access: MsrAccess) -> impl Iterator<Item = MsrIndex> + 'm {
+        page_bits::zeros(self.page, access.first_word(), WORDS).map(|bit| {
+            let bit = bit as u32;
+            MsrIndex(if bit < RANGE { bit } else { HIGH + (bit - RANGE) })
+        })
+    }
 }
 
-/// The bit of an access within the page, or `None` outside both ranges.
-const fn bit_position(msr: MsrIndex, access: MsrAccess) -> Option<usize> {
-    const RANGE: u32 = 0x2000;
-    const HIGH: u32 = 0xC000_0000;
-    let part = match access {
-        MsrAccess::Read => 0,
-        MsrAccess::Write => 2,
-    };
-    if msr.0 < RANGE {
-        Some(part * RANGE as usize + msr.0 as usize)
-    } else if msr.0 >= HIGH && msr.0 - HIGH < RANGE {
-        Some((part + 1) * RANGE as usize + (msr.0 - HIGH) as usize)
-    } else {
-        None
+/// MSRs whose bits share one word of the bitmap, so that one atomic step changes
+/// all of them: the MSRs whose numbers differ only in bits 5:0.
+///
+/// Made in a `const`, it costs nothing at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MsrGroup {
+    /// The word, counted from the first one for the kind of access.
+    word: u8,
+    mask: u64,
+}
+
+impl MsrGroup {
+    /// One MSR; `None` outside both ranges.
+    #[inline]
+    pub const fn one(msr: MsrIndex) -> Option<Self> {
+        match bit_of(msr) {
+            // A bit is below 4000h, so the word's number fits.
+            Some(bit) => Some(Self { word: (bit / 64) as u8, mask: 1 << (bit % 64) }),
+            None => None,
+        }
     }
+
+    /// The MSRs `first` + n for each bit n of `pattern`; `None` if they do not
+    /// share a word or `first` is outside both ranges.
+    ///
+    /// ```
+    /// use vmx_core::{MsrIndex, msr_bitmap::MsrGroup};
+    /// assert!(MsrGroup::from_pattern(MsrIndex(0x6A4), 0b1).is_some());
+    /// assert!(MsrGroup::from_pattern(MsrIndex(0x6BF), 0b11).is_none());
+    /// ```
+    #[inline]
+    pub const fn from_pattern(first: MsrIndex, pattern: u64) -> Option<Self> {
+        match Self::one(first) {
+            Some(one) if pattern.leading_zeros() >= one.mask.trailing_zeros() => {
+                Some(Self { word: one.word, mask: pattern << one.mask.trailing_zeros() })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The bit of an MSR among those for one kind of access; `None` outside both
+/// ranges.
+#[inline]
+const fn bit_of(msr: MsrIndex) -> Option<usize> {
+    let within = (msr.0 & (RANGE - 1)) as usize;
+    match msr.0 & !(RANGE - 1) {
+        0 => Some(within),
+        HIGH => Some(within + RANGE as usize),
+        _ => None,
+    }
+}
+
+/// The first MSR without a bit from `first` to `last`.
+const fn first_outside(first: u32, last: u32) -> Option<MsrIndex> {
+    let outside = if first < RANGE {
+        RANGE
+    } else if first >= HIGH && first < HIGH + RANGE {
+        HIGH + RANGE
+    } else {
+        first
+    };
+    if outside <= last { Some(MsrIndex(outside)) } else { None }
 }
 
 /// The MSR is outside both ranges of the bitmap: access to it always exits.
@@ -111,39 +274,4 @@ impl fmt::Display for OutsideBitmap {
 impl core::error::Error for OutsideBitmap {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn the_four_parts_are_where_the_manual_has_them() {
-        for (msr, access, byte) in [
-            (0, MsrAccess::Read, 0x000),
-            (0xC000_0000, MsrAccess::Read, 0x400),
-            (0, MsrAccess::Write, 0x800),
-            (0xC000_0000, MsrAccess::Write, 0xC00),
-            (0x1FFF, MsrAccess::Read, 0x3FF),
-            (0xC000_1FFF, MsrAccess::Write, 0xFFF),
-        ] {
-            let bit = bit_position(MsrIndex(msr), access).unwrap();
-            assert_eq!(bit / 8, byte, "{msr:x}");
-        }
-    }
-
-    proptest! {
-        /// No MSR is aliased to another's bit, and reads and writes are apart.
-        #[test]
-        fn only_the_named_access_changes(
-            a in prop_oneof![0u32..0x4000, 0xBFFF_F000u32..0xC000_3000, any::<u32>()],
-            b in prop_oneof![0u32..0x4000, 0xBFFF_F000u32..0xC000_3000, any::<u32>()],
-        ) {
-            let page = Page::new();
-            let bitmap = MsrBitmap::all_exit(&page);
-            let inside = bitmap.set_exits(MsrIndex(a), MsrAccess::Write, false).is_ok();
-            prop_assert_eq!(inside, a < 0x2000 || (0xC000_0000..0xC000_2000).contains(&a));
-            prop_assert_eq!(bitmap.exits(MsrIndex(a), MsrAccess::Write), !inside);
-            prop_assert!(bitmap.exits(MsrIndex(a), MsrAccess::Read));
-            prop_assert!(a == b || bitmap.exits(MsrIndex(b), MsrAccess::Write));
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,191 @@
+use super::*;
+use crate::interruption::{CONTROL_PROTECTION, GENERAL_PROTECTION};
+use proptest::prelude::*;
+
+const OPEN: InjectionContext = InjectionContext {
+    basic: VmxBasic(0),
+    misc: 0,
+    monitor_trap_flag: true,
+    protected_mode: true,
+    virtual_nmis: true,
+    guest: GuestEventState {
+        rflags: 1 << 9,
+        interruptibility: InterruptibilityState::empty(),
+        activity: ActivityState::ACTIVE,
+        injecting: false,
+    },
+};
+
+const ANY_ERROR_CODE: InjectionContext = InjectionContext { basic: VmxBasic(1 << 56), ..OPEN };
+
+/// Type, vector and error code against the table of the manual, exhaustively.
+#[test]
+fn types_vectors_and_error_codes() {
+    for bits in 0u32..1 << 12 {
+        let information = InterruptionInformation(1 << 31 | bits);
+        let (kind, vector, delivers) = ((bits >> 8) & 7, bits & 0xFF, bits & (1 << 11) != 0);
+        let vector_is_legal = match kind {
+            1 => false,
+            2 => vector == 2,
+            3 => vector < 32,
+            7 => vector == 0,
+            _ => true,
+        };
+        let wants = kind == 3 && [8, 10, 11, 12, 13, 14, 17].contains(&vector);
+        let injection = Injection { information, error_code: 0, instruction_length: 1 };
+        let legal = |context: &InjectionContext| injection.check_controls(context).is_ok();
+        assert_eq!(legal(&OPEN), vector_is_legal && delivers == wants, "{bits:x}");
+        let free = kind == 3 || !delivers;
+        assert_eq!(legal(&ANY_ERROR_CODE), vector_is_legal && free, "{bits:x}");
+        for context in [OPEN, ANY_ERROR_CODE] {
+            let real_mode = InjectionContext { protected_mode: false, ..context };
+            assert_eq!(legal(&real_mode), vector_is_legal && !delivers, "{bits:x}");
+        }
+        let no_mtf = InjectionContext { monitor_trap_flag: false, ..ANY_ERROR_CODE };
+        assert_eq!(legal(&no_mtf), vector_is_legal && free && kind != 7, "{bits:x}");
+    }
+}
+
+#[test]
+fn cp_with_either_value_of_bit_56() {
+    let cp = |error_code| Event::HardwareException { vector: CONTROL_PROTECTION, error_code };
+    assert_eq!(cp(Some(3)).inject(&OPEN), Err(IllegalInjection::ErrorCode { vector: 21 }));
+    assert!(cp(None).inject(&OPEN).is_ok());
+    assert!(cp(Some(3)).inject(&ANY_ERROR_CODE).is_ok());
+    assert!(cp(None).inject(&ANY_ERROR_CODE).is_ok());
+}
+
+#[test]
+fn reserved_bits_and_wide_error_codes_are_refused() {
+    let gp = |error_code| Event::HardwareException {
+        vector: GENERAL_PROTECTION,
+        error_code: Some(error_code),
+    };
+    assert!(gp(0xFFFF).inject(&OPEN).is_ok());
+    let wide = IllegalInjection::ErrorCodeValue { error_code: 0x1_0000 };
+    assert_eq!(gp(0x1_0000).inject(&OPEN), Err(wide));
+    for bit in 12..31 {
+        let mut injection = Event::Nmi.fields();
+        injection.information.0 |= 1 << bit;
+        let refused = Err(IllegalInjection::ReservedBits { bits: 1 << bit });
+        assert_eq!(injection.check_controls(&OPEN), refused);
+    }
+}
+
+#[test]
+fn instruction_lengths() {
+    let zero_allowed = InjectionContext { misc: 1 << 30, ..OPEN };
+    for instruction_length in 0..20 {
+        for event in [
+            Event::SoftwareInterrupt { vector: 0x80, instruction_length },
+            Event::SoftwareException { vector: 3, instruction_length },
+            Event::PrivilegedSoftwareException { instruction_length },
+        ] {
+            let legal = (1..=15).contains(&instruction_length);
+            assert_eq!(event.inject(&OPEN).is_ok(), legal);
+            assert_eq!(event.inject(&zero_allowed).is_ok(), legal || instruction_length == 0);
+        }
+    }
+}
+
+#[test]
+fn blocking() {
+    let interrupt = Event::ExternalInterrupt { vector: 0x30 };
+    let exception = Event::HardwareException { vector: 6, error_code: None };
+    let with = |interruptibility| {
+        let guest = GuestEventState { interruptibility, ..OPEN.guest };
+        InjectionContext { guest, ..OPEN }
+    };
+    use InterruptibilityState as State;
+    for (context, for_interrupt, for_nmi) in [
+        (OPEN, None, None),
+        (
+            InjectionContext { guest: GuestEventState { rflags: 2, ..OPEN.guest }, ..OPEN },
+            Some(IllegalInjection::InterruptFlag),
+            None,
+        ),
+        (
+            with(State::BLOCKING_BY_STI),
+            Some(IllegalInjection::BlockingBySti),
+            Some(IllegalInjection::BlockingBySti),
+        ),
+        (
+            with(State::BLOCKING_BY_MOV_SS),
+            Some(IllegalInjection::BlockingByMovSs),
+            Some(IllegalInjection::BlockingByMovSs),
+        ),
+        (with(State::BLOCKING_BY_NMI), None, Some(IllegalInjection::BlockingByNmi)),
+        (InjectionContext { virtual_nmis: false, ..with(State::BLOCKING_BY_NMI) }, None, None),
+    ] {
+        assert_eq!(interrupt.inject(&context).err(), for_interrupt);
+        assert_eq!(Event::Nmi.inject(&context).err(), for_nmi);
+        assert!(exception.inject(&context).is_ok());
+    }
+}
+
+#[test]
+fn activity_states() {
+    let exception = |vector| Event::HardwareException { vector, error_code: None };
+    for (event, in_hlt, in_shutdown) in [
+        (Event::ExternalInterrupt { vector: 0x30 }, true, false),
+        (Event::Nmi, true, true),
+        (exception(1), true, false),
+        (exception(18), true, true),
+        (exception(6), false, false),
+        (Event::MonitorTrapFlag, true, false),
+        (Event::SoftwareInterrupt { vector: 18, instruction_length: 2 }, false, false),
+    ] {
+        let legal = |activity| {
+            let guest = GuestEventState { activity, ..OPEN.guest };
+            event.inject(&InjectionContext { guest, ..OPEN }).is_ok()
+        };
+        assert!(legal(ActivityState::ACTIVE));
+        assert_eq!(legal(ActivityState::HLT), in_hlt, "{event:?}");
+        assert_eq!(legal(ActivityState::SHUTDOWN), in_shutdown, "{event:?}");
+        assert!(!legal(ActivityState::WAIT_FOR_SIPI));
+    }
+}
+
+proptest! {
+    /// What an exit interrupted is injected again as it was, and legally.
+    #[test]
+    fn interrupted_events_are_injected_again(
+        kind in prop_oneof![Just(0u32), 2u32..7],
+        vector in 0u32..32,
+        undefined in 0u32..1 << 19,
+        error_code in 0u32..0x1_0000,
+        length in 1u32..16,
+    ) {
+        let vector = if kind == 2 { 2 } else { vector };
+        let delivers = kind == 3 && has_checked_error_code(vector as u8);
+        let event = 1 << 31 | u32::from(delivers) << 11 | kind << 8 | vector;
+        let vectoring = InterruptionInformation(event | undefined << 12);
+        let again = Injection::from_idt_vectoring(vectoring, error_code, length).unwrap();
+        prop_assert_eq!(again.information.0, event);
+        prop_assert_eq!(again.check_controls(&OPEN), Ok(()));
+    }
+
+    #[test]
+    fn nothing_panics(
+        information: u32, error_code: u32, instruction_length: u32,
+        basic: u64, misc: u64, flags: [bool; 3], interruptibility: u32, activity: u32,
+    ) {
+        let [monitor_trap_flag, protected_mode, virtual_nmis] = flags;
+        let guest = GuestEventState {
+            interruptibility: InterruptibilityState::from_bits_retain(interruptibility),
+            activity: ActivityState(activity),
+            ..OPEN.guest
+        };
+        let context = InjectionContext {
+            basic: VmxBasic(basic), misc, monitor_trap_flag, protected_mode, virtual_nmis, guest,
+        };
+        let information = InterruptionInformation(information);
+        let injection = Injection { information, error_code, instruction_length };
+        let answers = [injection.check_controls(&context), injection.check_guest_state(&context)];
+        if !information.is_valid() {
+            prop_assert_eq!(answers, [Ok(()), Ok(())]);
+        }
+        let again = Injection::from_idt_vectoring(information, error_code, instruction_length);
+        prop_assert_eq!(again.is_some(), information.is_valid());
+    }
+}
