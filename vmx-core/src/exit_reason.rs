@@ -31,6 +31,33 @@ impl ExitReason {
     pub const fn is_prematurely_busy(self) -> bool {
         self.0 & (1 << 25) != 0
     }
+
+    /// Bit 26: a bus lock was asserted too; needs "VMM bus-lock detection". With
+    /// basic reason 74 it is the reason, and the bit is 0.
+    pub const fn is_bus_lock(self) -> bool {
+        self.0 & (1 << 26) != 0
+    }
+
+    /// Bit 27: the exit happened in enclave mode.
+    pub const fn is_enclave_mode(self) -> bool {
+        self.0 & (1 << 27) != 0
+    }
+
+    /// Bit 28: an MTF VM exit is pending. Only for exits to an SMM monitor.
+    pub const fn is_monitor_trap_flag_pending(self) -> bool {
+        self.0 & (1 << 28) != 0
+    }
+
+    /// Bit 29: the exit was from VMX root operation. Only for exits to an SMM
+    /// monitor.
+    pub const fn is_from_root_operation(self) -> bool {
+        self.0 & (1 << 29) != 0
+    }
+
+    /// Bits 30 and 24:16, to which this crate knows no meaning.
+    pub const fn unknown_bits(self) -> u32 {
+        self.0 & 0x41FF_0000
+    }
 }
 
 impl fmt::Display for ExitReason {
@@ -142,6 +169,8 @@ reasons! {
     77 TDCALL "TDCALL";
     78 RDMSRLIST "RDMSRLIST";
     79 WRMSRLIST "WRMSRLIST";
+    80 URDMSR "URDMSR";
+    81 UWRMSR "UWRMSR";
 }
 
 impl fmt::Display for BasicExitReason {
@@ -149,6 +178,40 @@ impl fmt::Display for BasicExitReason {
         match self.meaning() {
             Some(meaning) => write!(f, "{meaning} (reason {})", self.0),
             None => write!(f, "unknown exit reason {}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use proptest::prelude::*;
+    use std::string::ToString;
+
+    #[test]
+    fn every_bit_has_one_accessor() {
+        for bit in 16..32 {
+            let reason = ExitReason(1 << bit);
+            let answers = [
+                reason.is_prematurely_busy(),
+                reason.is_bus_lock(),
+                reason.is_enclave_mode(),
+                reason.is_monitor_trap_flag_pending(),
+                reason.is_from_root_operation(),
+                reason.is_entry_failure(),
+                reason.unknown_bits() == reason.0,
+            ];
+            assert_eq!(answers.iter().filter(|answer| **answer).count(), 1, "{bit}");
+            assert_eq!(reason.basic(), BasicExitReason(0));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_reason_prints(raw: u32) {
+            let text = ExitReason(raw).to_string();
+            prop_assert!(text.contains(&(raw as u16).to_string()));
         }
     }
 }
