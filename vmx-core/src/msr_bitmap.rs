@@ -241,12 +241,13 @@ impl MsrGroup {
 /// ranges.
 #[inline]
 const fn bit_of(msr: MsrIndex) -> Option<usize> {
-    let within = (msr.0 & (RANGE - 1)) as usize;
-    match msr.0 & !(RANGE - 1) {
-        0 => Some(within),
-        HIGH => Some(within + RANGE as usize),
-        _ => None,
+    // Compared in this order, the low range costs one comparison; the bit tells the
+    // compiler that its word is within the page.
+    if msr.0 < RANGE {
+        return Some(msr.0 as usize);
     }
+    let within = msr.0.wrapping_sub(HIGH);
+    if within < RANGE { Some((within + RANGE) as usize) } else { None }
 }
 
 /// The first MSR without a bit from `first` to `last`.

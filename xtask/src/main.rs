@@ -1,9 +1,12 @@
-//! `cargo xtask`: set-up, images, Bochs and the tests.
+//! `cargo xtask`: set-up, images, Bochs, the tests and the benchmark.
 
+mod bench;
 mod bochs;
 mod boot;
+mod callgrind;
 mod checks;
 mod compare;
+mod disassembly;
 mod log_count;
 mod obtain;
 mod progress;
@@ -20,9 +23,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Runs the example hypervisor on an emulated CPU, and the tests.
+/// Runs the example hypervisor on an emulated CPU, the tests and the benchmark.
 ///
-/// What is missing (the bare-metal target, Bochs) is obtained first.
+/// What is missing (the bare-metal target, Bochs, Valgrind) is obtained first.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
 struct Arguments {
@@ -38,6 +41,8 @@ enum Command {
     Boot(boot::Options),
     /// Run every check of the workspace, the boots included.
     Test,
+    /// Count instructions, beside those of others; fails if one has too many.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::command(&options),
         Command::Boot(options) => boot::command(&options),
         Command::Test => steps::command(),
+        Command::Bench(options) => bench::command(&options),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -192,7 +192,7 @@ fn in_order(outcome: &Outcome) -> impl Iterator<Item = &GuestResult> {
 }
 
 /// A table that is never folded to the terminal's width.
-fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
+pub(crate) fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -202,7 +202,7 @@ fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
 }
 
 /// Numbers, from this column on, to the right.
-fn align(table: &mut Table, first_number: usize) {
+pub(crate) fn align(table: &mut Table, first_number: usize) {
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 1));
         if index >= first_number {
@@ -211,7 +211,8 @@ fn align(table: &mut Table, first_number: usize) {
     }
 }
 
-fn lines(table: &Table) -> String {
+/// The table as text, no line with blanks at its end.
+pub(crate) fn lines(table: &Table) -> String {
     let mut text = String::new();
     for line in table.lines() {
         text.push_str(line.trim_end());

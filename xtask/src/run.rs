@@ -119,8 +119,10 @@ impl On {
 
 /// What `--format` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(crate) enum Format {
+    /// For people.
     Table,
+    /// One object a line.
     Json,
 }
 
