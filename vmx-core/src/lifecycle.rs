@@ -20,6 +20,48 @@
 //! operation.clear(&mut vmcs)?; // now it may be loaded on another CPU
 //! # Ok(()) }
 //! ```
+//!
+//! What is in the wrong order does not compile. A VMCS that is no longer current:
+//!
+//! ```compile_fail,E0499
+//! # use vmx_core::{*, cpu::*};
+//! # fn example<C: VmxInstructions + VmcsAccess>(
+//! #     operation: &mut VmxOperation<'static, C>, a: &mut Vmcs<'static>, b: &mut Vmcs<'static>) {
+//! let mut first = operation.load(a).unwrap();
+//! let mut second = operation.load(b).unwrap();
+//! first.write(field::GUEST_RIP, 0); // would write to `b`
+//! # }
+//! ```
+//!
+//! Leaving VMX operation while a VMCS is in use, or using it afterwards:
+//!
+//! ```compile_fail,E0505
+//! # use vmx_core::{*, cpu::*};
+//! # fn example<C: VmxInstructions + VmcsAccess>(
+//! #     mut operation: VmxOperation<'static, C>, vmcs: &mut Vmcs<'static>) {
+//! let mut current = operation.load(vmcs).unwrap();
+//! let _ = operation.leave();
+//! current.write(field::GUEST_RIP, 0);
+//! # }
+//! ```
+//!
+//! ```compile_fail,E0382
+//! # use vmx_core::{*, cpu::*};
+//! # fn example<C: VmxInstructions>(operation: VmxOperation<'static, C>, vmcs: &mut Vmcs<'static>) {
+//! let _ = operation.leave();
+//! let _ = operation.cpu();
+//! # }
+//! ```
+//!
+//! Taking the frame of a VMCS and going on with the VMCS:
+//!
+//! ```compile_fail,E0382
+//! # use vmx_core::*;
+//! # fn example(vmcs: Vmcs<'static>) {
+//! let frame = vmcs.into_frame();
+//! let _ = vmcs.is_launched();
+//! # }
+//! ```
 
 use crate::capability::Capabilities;
 use crate::cpu::{
@@ -27,6 +69,7 @@ use crate::cpu::{
     VmxInstructions, WorldSwitch,
 };
 use crate::cpu_id::CpuId;
+use crate::entry_check::Circumstances;
 use crate::error::VmxError;
 use crate::exit_reason::ExitReason;
 use crate::field::{self, Encoding};
@@ -132,6 +175,26 @@ impl<'m, C: VmxInstructions> VmxOperation<'m, C> {
         Ok(CurrentVmcs { cpu: &mut self.cpu, launched: &mut vmcs.launched })
     }
 
+    /// VMCLEARs every one of `vmcss` that is active on this CPU, as before a reboot or
+    /// before the CPU goes offline; [`leave`](Self::leave) comes next. Returns how
+    /// many there were. Those active elsewhere are left to their CPUs.
+    ///
+    /// # Errors
+    /// [`VmxError`] of the VMCLEAR that failed; the ones before it are clear.
+    pub fn clear_all<'v, 'r: 'v>(
+        &mut self,
+        vmcss: impl IntoIterator<Item = &'v mut Vmcs<'r>>,
+    ) -> Result<usize, VmxError> {
+        let mut cleared = 0;
+        for vmcs in vmcss {
+            if vmcs.active_on == Some(self.id) {
+                self.clear_here(vmcs)?;
+                cleared += 1;
+            }
+        }
+        Ok(cleared)
+    }
+
     /// VMCLEARs `vmcs`: its data goes to memory, its launch state becomes clear,
     /// and any CPU may load it. Nothing happens to one that is active nowhere.
     ///
@@ -139,10 +202,13 @@ impl<'m, C: VmxInstructions> VmxOperation<'m, C> {
     /// As [`load`](Self::load).
     pub fn clear(&mut self, vmcs: &mut Vmcs<'_>) -> Result<(), LoadError> {
         match vmcs.active_on {
-            None => return Ok(()),
-            Some(other) if other != self.id => return Err(LoadError::ActiveElsewhere(other)),
-            Some(_) => {}
+            None => Ok(()),
+            Some(other) if other != self.id => Err(LoadError::ActiveElsewhere(other)),
+            Some(_) => Ok(self.clear_here(vmcs)?),
         }
+    }
+
+    fn clear_here(&mut self, vmcs: &mut Vmcs<'_>) -> Result<(), VmxError> {
         self.cpu.vmclear(&vmcs.region)?;
         if self.current == Some(vmcs.region.address()) {
             self.current = None;
@@ -212,6 +278,14 @@ pub struct CurrentVmcs<'a, C> {
 }
 
 impl<C> CurrentVmcs<'_, C> {
+    /// What the next entry depends on besides the fields, for the checks of
+    /// [`entry_check`](crate::entry_check), in a 64-bit host.
+    pub fn circumstances(&self) -> Circumstances {
+        let instruction =
+            if *self.launched { EntryInstruction::Resume } else { EntryInstruction::Launch };
+        Circumstances { instruction, is_launched: *self.launched, ..Circumstances::LAUNCH }
+    }
+
     /// The CPU.
     pub const fn cpu(&mut self) -> &mut C {
         self.cpu

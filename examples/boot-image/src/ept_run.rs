@@ -8,6 +8,7 @@ use hypervisor::page_pool::PagePool;
 use hypervisor::scenario::Observer;
 use hypervisor::supervisor_shadow_stack::{self, Found};
 use vmx_bare_metal::BareMetal;
+use vmx_core::entry_check::Explanation;
 use vmx_core::{Page, PhysicalAddress};
 use vmx_mock::Counting;
 
@@ -89,6 +90,10 @@ struct LastStop(Option<GuestDump>);
 
 impl Observer for LastStop {
     fn progress(&mut self, _done: u64, _planned: u64) {}
+
+    fn entry_failed(&mut self, explanation: &Explanation) {
+        say_lines("error", format_args!("{explanation}"));
+    }
 
     fn guest_stopped(&mut self, dump: &GuestDump) {
         self.0 = Some(*dump);

@@ -18,6 +18,7 @@ use hypervisor::page_pool::PagePool;
 use hypervisor::report::GuestReport;
 use hypervisor::scenario::{self, Fault, Observer, Scenario};
 use vmx_bare_metal::BareMetal;
+use vmx_core::entry_check::Explanation;
 use vmx_core::xsave_area::CET_S;
 use vmx_core::{Page, PhysicalAddress};
 use vmx_mock::Counting;
@@ -193,6 +194,10 @@ impl Observer for Console {
                 "progress policy={policy} scenario={scenario} done={done} of={planned}"
             ));
         }
+    }
+
+    fn entry_failed(&mut self, explanation: &Explanation) {
+        say_lines("error", format_args!("{explanation}"));
     }
 
     fn guest_stopped(&mut self, dump: &GuestDump) {

@@ -2,6 +2,7 @@
 
 use cet_policy::{HostCet, HostMode, Policy};
 use vmx_core::cpu::{SupervisorSsp, VmcsAccess};
+use vmx_core::entry_check::{Explanation, Outcome};
 use vmx_core::ept::EptPointerFlags;
 use vmx_core::ssp::CetControl;
 use vmx_core::{Ssp, SspRegister, VmxOperation, field};
@@ -47,6 +48,9 @@ pub enum Fault {
 pub trait Observer {
     /// So many switches are done, of so many.
     fn progress(&mut self, done: u64, planned: u64);
+
+    /// VM entry failed, for these reasons; the guest's state comes next.
+    fn entry_failed(&mut self, explanation: &Explanation);
 
     /// A guest cannot go on; the run ends with the error that follows.
     fn guest_stopped(&mut self, dump: &GuestDump);
@@ -160,17 +164,30 @@ pub(crate) fn run_slice<P: Policy, C: Backend>(
     cet.load(&mut current);
     loop {
         xss.load(&mut current, cet.xss());
+        let circumstances = current.circumstances();
         // SAFETY: nobody loads another VMCS meanwhile, and the contract of the world
-        // switch holds. (1) `fill_vmcs` took the
-        // host state from this CPU, whose registers of that kind nobody has changed
-        // since. (2) The guest's EPT maps its own pages only, its tables and the
-        // bitmap are pages of the pool, I/O exits without bitmaps, and no list or
-        // other structure is in use. (3) Of what the switch does not move, XCR0 and the
-        // debug registers cannot be changed without an exit, IA32_XSS and the
-        // shadow-stack pointers are moved here, and the program uses no x87 or SSE.
-        // (4) The image never enables interrupts and has one CPU. (5) "Load CET
-        // state" is a required exit control.
+        // switch holds. (1) `fill_vmcs` took the host state from this CPU, whose
+        // registers of that kind nobody has changed since. (2) The guest's EPT maps
+        // its own pages only, its tables and the bitmap are pages of the pool, I/O
+        // exits without bitmaps, and no list or other structure is in use. (3) Of what
+        // the switch does not move, XCR0 and the debug registers cannot be changed
+        // without an exit, IA32_XSS and the shadow-stack pointers are moved here, and
+        // the program uses no x87 or SSE. (4) The image never enables interrupts and
+        // has one CPU. (5) "Load CET state" is a required exit control.
         let entered = unsafe { current.enter(registers) };
+        let failed = match entered {
+            Err(error) => Some(Outcome::Failed(error)),
+            Ok(reason) if reason.is_entry_failure() => {
+                let qualification = current.read(field::EXIT_QUALIFICATION)?;
+                Some(Outcome::ExitedAtOnce { reason, qualification })
+            }
+            Ok(_) => None,
+        };
+        if let Some(outcome) = failed {
+            let capabilities = &machine.capabilities;
+            let explanation = Explanation::read(&mut current, capabilities, circumstances, outcome);
+            observer.entry_failed(&explanation);
+        }
         let stop = match entered {
             Err(error) => RunError::EntryInstruction(*role, error),
             Ok(reason) => {
