@@ -151,6 +151,8 @@ mod tests {
 
     /// Miri is slow, and looks at one port in 1009.
     const STEP: usize = if cfg!(miri) { 1009 } else { 1 };
+    /// And at so many of the ports that pass.
+    const PASSING: usize = if cfg!(miri) { 100 } else { usize::MAX };
 
     fn any_port() -> impl Strategy<Value = u16> {
         prop_oneof![any::<u16>(), 0x7FF0u16..0x8010, 0xFFF0u16..=0xFFFF, 0u16..8]
@@ -167,7 +169,7 @@ mod tests {
             assert_eq!(page.read(bit / 64), 1 << (bit % 64), "{port:x}");
             bitmaps.set_exits(port..=port, false);
         }
-        assert_eq!(bitmaps.passing().count(), 0x10000);
+        assert!(bitmaps.passing().take(PASSING).eq((0..=u16::MAX).take(PASSING)));
     }
 
     proptest! {
@@ -184,7 +186,7 @@ mod tests {
                 prop_assert_eq!(bitmaps.port_exits(port) == exits, (first..=last).contains(&port));
             }
             let expected = (0..=u16::MAX).filter(|port| (first..=last).contains(port) != exits);
-            prop_assert!(bitmaps.passing().eq(expected));
+            prop_assert!(bitmaps.passing().take(PASSING).eq(expected.take(PASSING)));
         }
 
         /// An access exits if one of its ports does, or if it wraps around.

@@ -27,7 +27,7 @@ fn formats_of_all_reasons() {
         (75, "NotifyWindow"),
     ]);
     let displacement = [19, 21, 22, 23, 25, 27, 46, 47, 50, 53, 58, 63, 64];
-    for number in (0..100).chain((100..=u16::MAX).step_by(251)) {
+    for number in (0..100).chain([0x7FFF, u16::MAX]) {
         let decoded = ExitQualification::decode(BasicExitReason(number), 1);
         let expected = match number {
             78 | 79 => "MsrList",

@@ -8,7 +8,7 @@ use std::format;
 /// Which format each reason has, by the variant's name.
 #[test]
 fn formats_of_all_reasons() {
-    for number in (0..100).chain((100..=u16::MAX).step_by(251)) {
+    for number in (0..100).chain([0x7FFF, u16::MAX]) {
         let expected = match number {
             19 | 21 | 22 | 27 | 63 | 64 => "Memory",
             23 | 25 => "VmcsField",
