@@ -52,7 +52,7 @@ impl InjectionContext {
         let unrestricted = secondary.contains(SecondaryControls::UNRESTRICTED_GUEST);
         Ok(Self {
             basic: capabilities.basic,
-            zero_length: capabilities.misc.0 & (1 << 30) != 0,
+            zero_length: capabilities.misc.injects_with_zero_length(),
             monitor_trap_flag: capabilities.primary.allows(PrimaryControls::MONITOR_TRAP_FLAG),
             protected_mode: !unrestricted || cr0 & PROTECTION_ENABLE != 0,
             virtual_nmis: pin_based.contains(PinBasedControls::VIRTUAL_NMIS),
