@@ -60,6 +60,9 @@ pub(crate) const ALL: &[BootCheck] = &[
     entry("VM-entry rules on sapphire_rapids", DEFAULT_MODEL),
     entry("VM-entry rules on tigerlake", "tigerlake"),
     entry("VM-entry rules on corei7_skylake_x, without CET", "corei7_skylake_x"),
+    random("random VM entries on sapphire_rapids", DEFAULT_MODEL),
+    random("random VM entries on tigerlake", "tigerlake"),
+    random("random VM entries on corei7_skylake_x, without CET", "corei7_skylake_x"),
     refusal("a CPU without CPUID", "i386", "no CPUID"),
     refusal("a CPU without 64-bit mode", "core_duo_t2400_yonah", "no 64-bit mode"),
     refusal("a CPU without VMX", "athlon64_clawhammer", "VMX"),
@@ -123,6 +126,10 @@ const fn fields(name: &'static str, model: &'static str) -> BootCheck {
 
 const fn entry(name: &'static str, model: &'static str) -> BootCheck {
     BootCheck { model, ..demo(name, "compare=vm-entry", End::Passes) }
+}
+
+const fn random(name: &'static str, model: &'static str) -> BootCheck {
+    BootCheck { model, ..demo(name, "compare=vm-entry-random seed=2026", End::Passes) }
 }
 
 const fn refusal(name: &'static str, model: &'static str, missing: &'static str) -> BootCheck {

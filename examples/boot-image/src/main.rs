@@ -20,6 +20,8 @@ mod descriptors;
 #[cfg(target_os = "none")]
 mod entry_basics;
 #[cfg(target_os = "none")]
+mod entry_random;
+#[cfg(target_os = "none")]
 mod entry_trial;
 #[cfg(target_os = "none")]
 mod entry_trials;
@@ -55,6 +57,10 @@ fn image_main(parameters: &parameters::Parameters) -> exit::ExitKind {
     match parameters.get("compare") {
         Some("fields") => return field_trials::run(),
         Some("vm-entry") => return entry_trials::run(),
+        Some("vm-entry-random") => {
+            let seed = parameters.get("seed").and_then(|text| text.parse().ok());
+            return entry_random::run(seed.unwrap_or(2026));
+        }
         Some(_) => return compare::run(),
         None => {}
     }
