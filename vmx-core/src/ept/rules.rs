@@ -213,7 +213,8 @@ mod tests {
         }
     }
 
-    /// All values of the low twelve bits, at every level.
+    /// All values of the low twelve bits, at every level. Too many for Miri.
+    #[cfg(not(miri))]
     #[test]
     fn agrees_with_the_manual_on_all_low_bits() {
         for capabilities in [0, 1, 1 << 16, 1 << 17, 1 | 3 << 16] {
@@ -221,7 +222,7 @@ mod tests {
                 let rules = EptRules::new(EptVpidCapabilities::from_bits_retain(capabilities), 40);
                 let rules = EptRules { mode_based_execute, paging_write: true, ..rules };
                 for level in LEVELS {
-                    for low in (0..0x1000).step_by(if cfg!(miri) { 101 } else { 1 }) {
+                    for low in 0..0x1000 {
                         for raw in [low, low | 1 << 58, low | 1 << 39, low | 1 << 40] {
                             assert_eq!(
                                 rules.misconfiguration(raw, level).is_some(),
