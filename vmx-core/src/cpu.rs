@@ -17,6 +17,23 @@
 //! | [`VmxInstructions`] | entering and leaving VMX operation, VMCS regions |
 //! | [`VmcsAccess`] | VMREAD and VMWRITE of the current VMCS |
 //! | [`WorldSwitch`] | VMLAUNCH and VMRESUME |
+//!
+//! A CPU of your own for a unit test is a few lines:
+//!
+//! ```
+//! use vmx_core::cpu::{Cpuid, CpuidResult};
+//!
+//! struct NoVmx;
+//! impl Cpuid for NoVmx {
+//!     fn cpuid(&mut self, _leaf: u32, _subleaf: u32) -> CpuidResult {
+//!         CpuidResult::default()
+//!     }
+//! }
+//! fn has_vmx(cpu: &mut impl Cpuid) -> bool {
+//!     cpu.cpuid(1, 0).ecx & 1 << 5 != 0
+//! }
+//! assert!(!has_vmx(&mut NoVmx));
+//! ```
 
 use crate::error::VmxError;
 use crate::field::{Encoding, Field, FieldValue, ReadWrite};

@@ -18,6 +18,17 @@
 //! | [`Group::HostState`] | host-state area | error 8 |
 //! | [`Group::GuestState`] | guest-state area | exit reason 33 |
 //! | [`Group::MsrLoad`] | VM-entry MSR-load area | exit reason 34 |
+//!
+//! ```
+//! use vmx_core::entry_check::{Circumstances, EntryState, check};
+//! use vmx_core::{Capabilities, field, field_values::FieldValues};
+//!
+//! let mut fields = FieldValues::new();
+//! fields.set(field::CR3_TARGET_COUNT, 5);
+//! let state = EntryState::new(&fields, &Capabilities::NOTHING, Circumstances::LAUNCH);
+//! let broken = check(&state).find(|violation| violation.rule.name == "cr3-target-count").unwrap();
+//! assert!(broken.to_string().ends_with("but CR3_TARGET_COUNT is 0x5"));
+//! ```
 
 mod address;
 mod address_space_size;

@@ -1,4 +1,11 @@
 //! The guest registers that no VMCS field holds and every world switch moves.
+//!
+//! ```
+//! use vmx_core::GuestRegisters;
+//! let mut registers = GuestRegisters { rax: !0, rdx: !0, ..GuestRegisters::default() };
+//! registers.set_edx_eax(0x1234_5678_9ABC_DEF0); // what RDMSR leaves
+//! assert_eq!((registers.rdx, registers.rax), (0x1234_5678, 0x9ABC_DEF0));
+//! ```
 
 /// The guest's general registers, without RSP (it is in the VMCS), and CR2.
 ///

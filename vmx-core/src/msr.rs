@@ -1,4 +1,10 @@
 //! MSR numbers, and the closed set of MSRs that a safe method may read.
+//!
+//! ```
+//! use vmx_core::msr::{MsrIndex, NamedMsr};
+//! assert_eq!(NamedMsr::Xss.index(), MsrIndex::IA32_XSS);
+//! assert_eq!(MsrIndex(0x6A4).to_string(), "MSR 6A4h");
+//! ```
 
 use core::fmt;
 

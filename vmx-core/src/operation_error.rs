@@ -1,4 +1,12 @@
 //! Why a step in the life of VMX operation or of a VMCS is refused.
+//!
+//! ```
+//! use vmx_core::{CpuId, operation_error::LoadError};
+//! assert_eq!(
+//!     LoadError::ActiveElsewhere(CpuId(3)).to_string(),
+//!     "the VMCS is active on CPU 3: clear it there first"
+//! );
+//! ```
 
 use core::fmt;
 
