@@ -23,6 +23,7 @@ use crate::control::EntryControls;
 use crate::cpu::VmcsAccess;
 use crate::error::VmxError;
 use crate::field::{self, Field};
+use crate::guest_event_state::{ActivityState, InterruptibilityState, PendingDebugExceptions};
 use crate::ssp::CetControl;
 
 pub use long::GuestState64;
@@ -199,9 +200,9 @@ impl GuestArea {
         vmcs.write(GUEST_IA32_SYSENTER_CS, 0)?;
         vmcs.write(GUEST_IA32_SYSENTER_ESP, 0)?;
         vmcs.write(GUEST_IA32_SYSENTER_EIP, 0)?;
-        vmcs.write(GUEST_INTERRUPTIBILITY_STATE, 0)?;
-        vmcs.write(GUEST_ACTIVITY_STATE, 0)?;
-        vmcs.write(GUEST_PENDING_DEBUG_EXCEPTIONS, 0)?;
+        vmcs.write(GUEST_INTERRUPTIBILITY_STATE, InterruptibilityState::empty())?;
+        vmcs.write(GUEST_ACTIVITY_STATE, ActivityState::ACTIVE)?;
+        vmcs.write(GUEST_PENDING_DEBUG_EXCEPTIONS, PendingDebugExceptions::empty())?;
         vmcs.write(GUEST_SMBASE, 0)?;
 
         if controls.contains(EntryControls::LOAD_IA32_EFER) {
