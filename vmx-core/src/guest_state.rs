@@ -24,6 +24,7 @@ use crate::cpu::VmcsAccess;
 use crate::error::VmxError;
 use crate::field::{self, Field};
 use crate::guest_event_state::{ActivityState, InterruptibilityState, PendingDebugExceptions};
+use crate::msr::value::{EFER_LMA, EFER_LME};
 use crate::ssp::CetControl;
 
 pub use long::GuestState64;
@@ -41,7 +42,7 @@ const CR0_PG: u64 = 1 << 31;
 /// CR4.PAE.
 const CR4_PAE: u64 = 1 << 5;
 /// IA32_EFER.LME and LMA.
-const EFER_LME_LMA: u64 = 1 << 8 | 1 << 10;
+const EFER_LME_LMA: u64 = EFER_LME | EFER_LMA;
 /// IA32_PAT after reset.
 const PAT_AFTER_RESET: u64 = 0x0007_0406_0007_0406;
 /// DR7 after reset: bit 10 is always 1.

@@ -3,12 +3,13 @@
 use super::scene::Base::{Guest32, Guest64, GuestReal};
 use super::scene::{Row, Scene};
 use crate::control::{EntryControls, PinBasedControls, SecondaryControls};
-use crate::entry_check::MsrLoadEntry;
 use crate::field::*;
 use crate::guest_event_state::{
     ActivityState as Activity, InterruptibilityState as Blocking, PendingDebugExceptions as Pending,
 };
 use crate::interruption::InterruptionInformation;
+use crate::msr::MsrIndex;
+use crate::msr_list::MsrEntry;
 
 const CR4_FRED: u64 = 1 << 32;
 const RFLAGS_TF: u64 = 1 << 8;
@@ -128,7 +129,7 @@ pub(super) const ROWS: &[Row] = &[
     ("msr-load-not-x2apic", Guest64, |e| load_msrs(e, &[entry(0x808, 0)])),
     ("msr-load-not-of-smm", Guest64, |e| load_msrs(e, &[entry(0x9B, 0)])),
     ("msr-load-reserved-bits", Guest64, |e| {
-        load_msrs(e, &[MsrLoadEntry { reserved: 1, ..entry(SYSENTER_CS, 0) }])
+        load_msrs(e, &[MsrEntry { reserved: 1, ..entry(SYSENTER_CS, 0) }])
     }),
     ("msr-load-value-legal", Guest64, |e| load_msrs(e, &[entry(IA32_PAT, 2)])),
     ("guest-hlt-injection", Guest64, |e| {
@@ -255,12 +256,12 @@ fn to_pae_without_ept(e: &mut Scene) {
     e.memory.pdptes = [0; 4];
 }
 
-fn entry(index: u32, value: u64) -> MsrLoadEntry {
-    MsrLoadEntry { index, reserved: 0, value }
+fn entry(msr: u32, value: u64) -> MsrEntry {
+    MsrEntry::new(MsrIndex(msr), value)
 }
 
 /// Loads these MSRs.
-fn load_msrs(e: &mut Scene, entries: &[MsrLoadEntry]) {
+fn load_msrs(e: &mut Scene, entries: &[MsrEntry]) {
     for (place, entry) in e.memory.msr_load_area.iter_mut().zip(entries) {
         *place = *entry;
     }
