@@ -55,6 +55,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod answer;
 mod cpuid;
 mod eager;
 mod error;
@@ -67,6 +68,7 @@ mod state;
 mod vcpu;
 mod xsave_backed;
 
+pub use answer::{ReadAnswer, Reset, WriteAnswer};
 pub use cpuid::{filter_cpuid, xsaves_area_size};
 pub use eager::Eager;
 pub use error::{NotOffered, OfferError, RestoreError, SCetError};
@@ -76,5 +78,5 @@ pub use lazy_intercept::LazyIntercept;
 pub use legality::{IllegalValue, check_msr_value};
 pub use policy::{Exits, Policy, PolicyCpu, Ways};
 pub use state::SupervisorState;
-pub use vcpu::{ReadAnswer, Reset, VcpuCet, WriteAnswer};
+pub use vcpu::VcpuCet;
 pub use xsave_backed::XsaveBacked;

@@ -2,9 +2,10 @@
 //! at the edge that does not.
 
 use vmx_core::control::EntryControls;
-use vmx_core::entry_check::{EntryMemory, MsrLoadEntry};
+use vmx_core::entry_check::EntryMemory;
 use vmx_core::field::{self, Encoding, Field, FieldValue, ReadWrite};
 use vmx_core::field_values::FieldValues;
+use vmx_core::msr_list::MsrEntry;
 use vmx_core::{Capabilities, PhysicalAddress};
 
 /// The valid state that a case starts from.
@@ -73,7 +74,7 @@ pub struct CaseMemory {
     pub pdptes: [u64; 4],
     /// The VM-entry MSR-load area, at the address in its field, which the valid state
     /// has set; the count is a field.
-    pub msr_load_area: [MsrLoadEntry; 4],
+    pub msr_load_area: [MsrEntry; 4],
 }
 
 impl CaseMemory {

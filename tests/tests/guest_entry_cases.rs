@@ -8,8 +8,9 @@ use vmx_core::control::{
 use vmx_core::entry_check::{Circumstances, EntryState, Group, SECTIONS, check};
 use vmx_core::field::*;
 use vmx_core::field_values::FieldValues;
+use vmx_core::msr_list::MsrEntry;
 use vmx_core::vmx_misc::VmxMisc;
-use vmx_core::{Capabilities, PhysicalAddress};
+use vmx_core::{Capabilities, MsrIndex, PhysicalAddress};
 use vmx_tests::departures;
 use vmx_tests::entry_case::{Base, Case, CaseMemory, Editor, NotShown};
 use vmx_tests::entry_cases::{CASES, EXCEPTIONS};
@@ -74,7 +75,7 @@ fn broken(base: Base, cpu: &Capabilities, change: fn(&mut Editor<'_>)) -> Vec<&'
         linked_region_start: 0,
         pdpt: PhysicalAddress(0x4000),
         pdptes: [0; 4],
-        msr_load_area: Default::default(),
+        msr_load_area: [MsrEntry::new(MsrIndex(0), 0); 4],
     };
     change(&mut Editor { values: &mut values, memory: &mut memory, capabilities: cpu });
     let state = EntryState::new(&values, cpu, Circumstances::LAUNCH);

@@ -1,6 +1,8 @@
 //! The life of a VMCS on two CPUs: what is refused by name, and which instruction each
 //! step executes.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests, which the lint does not take for tests.
+
 use vmx_core::cpu::EntryInstruction;
 use vmx_core::field::EXIT_REASON;
 use vmx_core::operation_error::{LeaveError, LoadError};

@@ -42,6 +42,7 @@ mod explanation;
 mod guest_access_rights;
 mod guest_control_registers;
 mod guest_descriptor_tables;
+mod guest_msrs;
 mod guest_non_register_state;
 mod guest_pdptes;
 mod guest_pending_debug;
@@ -59,7 +60,7 @@ mod state;
 pub use explanation::Explanation;
 pub use outcome::{Outcome, Outcomes};
 pub use rule::{Group, Rule, Section, Violation};
-pub use state::{Circumstances, EntryMemory, EntryState, MsrLoadEntry};
+pub use state::{Circumstances, EntryMemory, EntryState};
 
 /// All rules, section by section in the manual's order.
 pub static SECTIONS: &[Section] = &[
@@ -73,8 +74,8 @@ pub static SECTIONS: &[Section] = &[
     host_segments::HOST_SEGMENTS,
     address_space_size::ADDRESS_SPACE_SIZE,
     guest_control_registers::CONTROL_REGISTERS,
-    guest_control_registers::DEBUG_REGISTERS_AND_MSRS,
-    guest_control_registers::FRED_MSRS,
+    guest_msrs::DEBUG_REGISTERS_AND_MSRS,
+    guest_msrs::FRED_MSRS,
     guest_segments::SELECTORS_AND_BASES,
     guest_virtual_8086::VIRTUAL_8086,
     guest_access_rights::ACCESS_RIGHTS,

@@ -29,7 +29,7 @@ use bitflags::bitflags;
 use crate::control::PrimaryControls;
 use crate::cpu::VmcsAccess;
 use crate::error::VmxError;
-use crate::field::{self, FieldValue};
+use crate::field;
 
 bitflags! {
     /// The interruptibility state: events that are blocked for a while.
@@ -157,14 +157,12 @@ impl GuestEventState {
     ///
     /// # Errors
     /// [`VmxError`] of the VMREAD that failed.
-    pub fn read<V: VmcsAccess + ?Sized>(vmcs: &mut V) -> Result<Self, VmxError> {
-        let injection = vmcs.vmread(field::VM_ENTRY_INTERRUPTION_INFORMATION.encoding())?;
-        let interruptibility = vmcs.vmread(field::GUEST_INTERRUPTIBILITY_STATE.encoding())?;
+    pub fn read<V: VmcsAccess>(vmcs: &mut V) -> Result<Self, VmxError> {
         Ok(Self {
-            rflags: vmcs.vmread(field::GUEST_RFLAGS.encoding())?,
-            interruptibility: FieldValue::from_field(interruptibility),
-            activity: FieldValue::from_field(vmcs.vmread(field::GUEST_ACTIVITY_STATE.encoding())?),
-            injecting: injection & (1 << 31) != 0,
+            rflags: vmcs.read(field::GUEST_RFLAGS)?,
+            interruptibility: vmcs.read(field::GUEST_INTERRUPTIBILITY_STATE)?,
+            activity: vmcs.read(field::GUEST_ACTIVITY_STATE)?,
+            injecting: vmcs.read(field::VM_ENTRY_INTERRUPTION_INFORMATION)?.is_valid(),
         })
     }
 
@@ -238,6 +236,7 @@ impl GuestEventState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::field::FieldValue;
     use proptest::prelude::*;
 
     fn any_state() -> impl Strategy<Value = GuestEventState> {

@@ -23,6 +23,8 @@ use crate::control::EntryControls;
 use crate::cpu::VmcsAccess;
 use crate::error::VmxError;
 use crate::field::{self, Field};
+use crate::guest_event_state::{ActivityState, InterruptibilityState, PendingDebugExceptions};
+use crate::msr::value::{EFER_LMA, EFER_LME};
 use crate::ssp::CetControl;
 
 pub use long::GuestState64;
@@ -40,7 +42,7 @@ const CR0_PG: u64 = 1 << 31;
 /// CR4.PAE.
 const CR4_PAE: u64 = 1 << 5;
 /// IA32_EFER.LME and LMA.
-const EFER_LME_LMA: u64 = 1 << 8 | 1 << 10;
+const EFER_LME_LMA: u64 = EFER_LME | EFER_LMA;
 /// IA32_PAT after reset.
 const PAT_AFTER_RESET: u64 = 0x0007_0406_0007_0406;
 /// DR7 after reset: bit 10 is always 1.
@@ -199,9 +201,9 @@ impl GuestArea {
         vmcs.write(GUEST_IA32_SYSENTER_CS, 0)?;
         vmcs.write(GUEST_IA32_SYSENTER_ESP, 0)?;
         vmcs.write(GUEST_IA32_SYSENTER_EIP, 0)?;
-        vmcs.write(GUEST_INTERRUPTIBILITY_STATE, 0)?;
-        vmcs.write(GUEST_ACTIVITY_STATE, 0)?;
-        vmcs.write(GUEST_PENDING_DEBUG_EXCEPTIONS, 0)?;
+        vmcs.write(GUEST_INTERRUPTIBILITY_STATE, InterruptibilityState::empty())?;
+        vmcs.write(GUEST_ACTIVITY_STATE, ActivityState::ACTIVE)?;
+        vmcs.write(GUEST_PENDING_DEBUG_EXCEPTIONS, PendingDebugExceptions::empty())?;
         vmcs.write(GUEST_SMBASE, 0)?;
 
         if controls.contains(EntryControls::LOAD_IA32_EFER) {

@@ -8,6 +8,8 @@
 
 use core::fmt;
 
+pub(crate) mod value;
+
 /// The number of a model-specific register, as in ECX of RDMSR and WRMSR.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]

@@ -45,6 +45,7 @@ const ENTRIES_PER_PAGE: usize = PAGE_WORDS / ENTRY_WORDS;
 
 /// An entry of a list, 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C, align(16))]
 pub struct MsrEntry {
     /// Bits 31:0: the MSR.
     pub msr: MsrIndex,

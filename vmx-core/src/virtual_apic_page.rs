@@ -164,7 +164,7 @@ impl FieldValue for GuestInterruptStatus {
         self.0.into()
     }
     fn describe(self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{self:?}")
+        write!(f, "{:#x}: RVI {:#x}, SVI {:#x}", self.0, self.requesting(), self.servicing())
     }
 }
 

@@ -1,11 +1,15 @@
 //! IA32_VMX_MISC. Source: SDM, "Miscellaneous Data".
 //!
 //! ```
+//! use vmx_core::guest_event_state::ActivityState;
 //! use vmx_core::vmx_misc::VmxMisc;
 //! let misc = VmxMisc(0x6004_01E0);
 //! assert_eq!((misc.cr3_target_count(), misc.recommended_msr_list_length()), (4, 512));
-//! assert!(misc.has_activity_state(3) && misc.vmwrite_writes_any_field());
+//! assert!(misc.has_activity_state(ActivityState::WAIT_FOR_SIPI));
+//! assert!(misc.vmwrite_writes_any_field());
 //! ```
+
+use crate::guest_event_state::ActivityState;
 
 /// IA32_VMX_MISC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,12 +27,14 @@ impl VmxMisc {
         self.0 & (1 << 5) != 0
     }
 
-    /// Whether a guest may be in this activity state: 0, active, always; 1, HLT
-    /// (bit 6); 2, shutdown (bit 7); 3, wait-for-SIPI (bit 8). No other exists.
-    pub const fn has_activity_state(self, state: u32) -> bool {
+    /// Whether a guest may be in this activity state: active always, HLT (bit 6),
+    /// shutdown (bit 7), wait-for-SIPI (bit 8). No other exists.
+    pub const fn has_activity_state(self, state: ActivityState) -> bool {
         match state {
-            0 => true,
-            1..=3 => self.0 & (1 << (5 + state)) != 0,
+            ActivityState::ACTIVE => true,
+            ActivityState::HLT => self.0 & (1 << 6) != 0,
+            ActivityState::SHUTDOWN => self.0 & (1 << 7) != 0,
+            ActivityState::WAIT_FOR_SIPI => self.0 & (1 << 8) != 0,
             _ => false,
         }
     }

@@ -5,7 +5,7 @@ use vmx_core::control::{
     EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
 };
 use vmx_core::cpu::{ControlRegisters, EntryInstruction, VmcsAccess};
-use vmx_core::entry_check::{Circumstances, MsrLoadEntry, Outcome};
+use vmx_core::entry_check::{Circumstances, Outcome};
 use vmx_core::ept::{
     EntryFlags, Ept, EptPointer, EptPointerFlags, EptRules, Existing, GuestPhysicalAddress, Level,
     MemoryType, PageEntry, PageSize, TablePages,
@@ -14,8 +14,10 @@ use vmx_core::field::{self, Encoding};
 use vmx_core::field_values::FieldValues;
 use vmx_core::guest_state::{GuestState32, GuestState64, GuestStateReal};
 use vmx_core::host_state::HostState;
+use vmx_core::msr_list::MsrEntry;
 use vmx_core::{
-    Capabilities, ControlSet, CurrentVmcs, Frame, GuestRegisters, Page, PhysicalAddress, VmxError,
+    Capabilities, ControlSet, CurrentVmcs, Frame, GuestRegisters, MsrIndex, Page, PhysicalAddress,
+    VmxError,
 };
 use vmx_tests::entry_case::{Base, CaseMemory};
 
@@ -127,7 +129,7 @@ impl<'a> Bench<'a> {
             linked_region_start: capabilities.basic.revision(),
             pdpt: address_of(&PAGE_DIRECTORY_POINTERS),
             pdptes: [0; 4],
-            msr_load_area: [MsrLoadEntry::default(); 4],
+            msr_load_area: [MsrEntry::new(MsrIndex(0), 0); 4],
         };
         Ok(Self {
             current,
@@ -240,7 +242,7 @@ impl<'a> Bench<'a> {
         }
         for (index, entry) in memory.msr_load_area.iter().enumerate() {
             MSR_LOAD_AREA
-                .write(2 * index, u64::from(entry.reserved) << 32 | u64::from(entry.index));
+                .write(2 * index, u64::from(entry.reserved) << 32 | u64::from(entry.msr.0));
             MSR_LOAD_AREA.write(2 * index + 1, entry.value);
         }
         for (encoding, value) in values.iter() {

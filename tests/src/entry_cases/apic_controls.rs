@@ -3,7 +3,8 @@
 use vmx_core::PhysicalAddress;
 use vmx_core::capability::Capabilities;
 use vmx_core::control::{ExitControls, PinBasedControls, PrimaryControls, SecondaryControls};
-use vmx_core::field::{self};
+use vmx_core::field;
+use vmx_core::virtual_apic_page::GuestInterruptStatus;
 
 use super::SCRATCH;
 use super::control_editing::{
@@ -223,7 +224,7 @@ fn deliver(e: &mut Editor<'_>) {
     tpr_shadow(e, PAGE, 0);
     secondary(e, SecondaryControls::VIRTUAL_INTERRUPT_DELIVERY);
     pin(e, PinBasedControls::EXTERNAL_INTERRUPT_EXITING);
-    e.set(field::GUEST_INTERRUPT_STATUS, 0);
+    e.set(field::GUEST_INTERRUPT_STATUS, GuestInterruptStatus(0));
 }
 
 fn post(e: &mut Editor<'_>) {

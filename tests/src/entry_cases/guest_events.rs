@@ -6,60 +6,53 @@
 use vmx_core::Capabilities;
 use vmx_core::control::{EntryControls, SecondaryControls};
 use vmx_core::field::*;
+use vmx_core::guest_event_state::{ActivityState as Activity, InterruptibilityState as Blocking};
 use vmx_core::interruption::InterruptionInformation;
 
 use crate::entry_case::{Base, Case, Editor, Exception, NotShown};
 
 const RFLAGS_IF: u64 = 1 << 9;
-const HLT: u32 = 1;
-const SHUTDOWN: u32 = 2;
-const WAIT_FOR_SIPI: u32 = 3;
-const BLOCKING_BY_STI: u32 = 1;
-const BLOCKING_BY_MOV_SS: u32 = 1 << 1;
-const BLOCKING_BY_SMI: u32 = 1 << 2;
-const BLOCKING_BY_NMI: u32 = 1 << 3;
-const ENCLAVE_INTERRUPTION: u32 = 1 << 4;
 
 /// The cases.
 pub const CASES: &[Case] = &[
     Case::new(
         "guest-activity-supported",
         Base::Guest64,
-        |e| e.set(GUEST_ACTIVITY_STATE, 4),
-        |e| e.set(GUEST_ACTIVITY_STATE, SHUTDOWN),
+        |e| e.set(GUEST_ACTIVITY_STATE, Activity(4)),
+        |e| e.set(GUEST_ACTIVITY_STATE, Activity::SHUTDOWN),
     ),
     Case::new(
         "guest-hlt-needs-ring-0",
         Base::Guest64,
         |e| {
             to_ring_3(e);
-            e.set(GUEST_ACTIVITY_STATE, HLT);
+            e.set(GUEST_ACTIVITY_STATE, Activity::HLT);
         },
-        |e| e.set(GUEST_ACTIVITY_STATE, HLT),
+        |e| e.set(GUEST_ACTIVITY_STATE, Activity::HLT),
     ),
     Case::new(
         "guest-blocking-needs-active",
         Base::Guest64,
         |e| {
             e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
-            e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI);
-            e.set(GUEST_ACTIVITY_STATE, HLT);
+            e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_STI);
+            e.set(GUEST_ACTIVITY_STATE, Activity::HLT);
         },
         |e| {
             e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
-            e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI);
+            e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_STI);
         },
     ),
     Case::new(
         "guest-shutdown-injection",
         Base::Guest64,
         |e| {
-            e.set(GUEST_ACTIVITY_STATE, SHUTDOWN);
+            e.set(GUEST_ACTIVITY_STATE, Activity::SHUTDOWN);
             e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
             inject(e, 0x20);
         },
         |e| {
-            e.set(GUEST_ACTIVITY_STATE, SHUTDOWN);
+            e.set(GUEST_ACTIVITY_STATE, Activity::SHUTDOWN);
             inject(e, 2 << 8 | 2);
         },
     ),
@@ -67,39 +60,42 @@ pub const CASES: &[Case] = &[
         "guest-wait-for-sipi-injection",
         Base::Guest64,
         |e| {
-            e.set(GUEST_ACTIVITY_STATE, WAIT_FOR_SIPI);
+            e.set(GUEST_ACTIVITY_STATE, Activity::WAIT_FOR_SIPI);
             inject(e, 2 << 8 | 2);
         },
         |e| {
-            e.set(GUEST_ACTIVITY_STATE, HLT);
+            e.set(GUEST_ACTIVITY_STATE, Activity::HLT);
             inject(e, 2 << 8 | 2);
         },
     ),
     Case::new(
         "guest-interruptibility-reserved-bits",
         Base::Guest64,
-        |e| e.set(GUEST_INTERRUPTIBILITY_STATE, 1 << 5),
-        |e| e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_NMI),
+        |e| e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::from_bits_retain(1 << 5)),
+        |e| e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_NMI),
     ),
     Case::new(
         "guest-blocking-by-sti-or-mov-ss",
         Base::Guest64,
         |e| {
             e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
-            e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
+            e.set(
+                GUEST_INTERRUPTIBILITY_STATE,
+                Blocking::BLOCKING_BY_STI | Blocking::BLOCKING_BY_MOV_SS,
+            );
         },
         |e| {
             e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
-            e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_MOV_SS);
+            e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_MOV_SS);
         },
     ),
     Case::new(
         "guest-blocking-by-sti-needs-if",
         Base::Guest64,
-        |e| e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI),
+        |e| e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_STI),
         |e| {
             e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
-            e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI);
+            e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_STI);
         },
     ),
     Case::new(
@@ -108,7 +104,7 @@ pub const CASES: &[Case] = &[
         |e| {
             e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
             inject(e, 0x20);
-            e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI);
+            e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_STI);
         },
         |e| {
             e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
@@ -122,7 +118,7 @@ pub const CASES: &[Case] = &[
         |e| {
             e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
             inject(e, 0x20);
-            e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_MOV_SS);
+            e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_MOV_SS);
         },
         |e| {
             e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
@@ -135,21 +131,21 @@ pub const CASES: &[Case] = &[
         Base::Guest64,
         |e| {
             inject(e, 2 << 8 | 2);
-            e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_MOV_SS);
+            e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_MOV_SS);
         },
         |e| inject(e, 2 << 8 | 2),
     ),
     Case::new(
         "guest-blocking-by-smi-needs-smm",
         Base::Guest64,
-        |e| e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_SMI),
-        |e| e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_NMI),
+        |e| e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_SMI),
+        |e| e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_NMI),
     ),
     Case::new(
         "guest-enclave-interruption-needs-sgx",
         Base::Guest64,
-        |e| e.set(GUEST_INTERRUPTIBILITY_STATE, ENCLAVE_INTERRUPTION),
-        |e| e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_NMI),
+        |e| e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::ENCLAVE_INTERRUPTION),
+        |e| e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_NMI),
     )
     .where_possible(has_no_sgx),
     Case::new(

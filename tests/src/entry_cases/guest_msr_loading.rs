@@ -1,7 +1,8 @@
 //! The VM-entry MSR-load area.
 
-use vmx_core::entry_check::MsrLoadEntry;
+use vmx_core::MsrIndex;
 use vmx_core::field::*;
+use vmx_core::msr_list::MsrEntry;
 
 use crate::entry_case::{Base, Case, Editor, Exception, NotShown};
 
@@ -40,7 +41,7 @@ pub const CASES: &[Case] = &[
     Case::new(
         "msr-load-reserved-bits",
         Base::Guest64,
-        |e| load_msrs(e, &[MsrLoadEntry { reserved: 1, ..entry(SYSENTER_CS, 0) }]),
+        |e| load_msrs(e, &[MsrEntry { reserved: 1, ..entry(SYSENTER_CS, 0) }]),
         |e| load_msrs(e, &[entry(SYSENTER_CS, 0)]),
     ),
     Case::new(
@@ -59,12 +60,12 @@ pub const EXCEPTIONS: &[Exception] = &[Exception {
     ),
 }];
 
-fn entry(index: u32, value: u64) -> MsrLoadEntry {
-    MsrLoadEntry { index, reserved: 0, value }
+fn entry(msr: u32, value: u64) -> MsrEntry {
+    MsrEntry::new(MsrIndex(msr), value)
 }
 
 /// Loads these MSRs.
-fn load_msrs(e: &mut Editor<'_>, entries: &[MsrLoadEntry]) {
+fn load_msrs(e: &mut Editor<'_>, entries: &[MsrEntry]) {
     for (place, entry) in e.memory.msr_load_area.iter_mut().zip(entries) {
         *place = *entry;
     }

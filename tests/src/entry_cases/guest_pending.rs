@@ -1,6 +1,7 @@
 //! Guest pending debug exceptions and the VMCS link pointer.
 
 use vmx_core::field::*;
+use vmx_core::guest_event_state::PendingDebugExceptions as Pending;
 
 use crate::entry_case::{Base, Case, Editor, Exception, NotShown};
 
@@ -9,18 +10,24 @@ pub const CASES: &[Case] = &[
     Case::new(
         "guest-pending-debug-reserved-bits",
         Base::Guest64,
-        |e| e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, 1 << 4),
+        |e| e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, Pending::from_bits_retain(1 << 4)),
         |e| {
-            e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, 0xF);
+            e.set(
+                GUEST_PENDING_DEBUG_EXCEPTIONS,
+                Pending::B0 | Pending::B1 | Pending::B2 | Pending::B3,
+            );
         },
     )
     .of("bit 4"),
     Case::new(
         "guest-pending-debug-reserved-bits",
         Base::Guest64,
-        |e| e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, 1 << 13),
+        |e| e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, Pending::from_bits_retain(1 << 13)),
         |e| {
-            e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, 0xF);
+            e.set(
+                GUEST_PENDING_DEBUG_EXCEPTIONS,
+                Pending::B0 | Pending::B1 | Pending::B2 | Pending::B3,
+            );
         },
     )
     .of("bit 13"),

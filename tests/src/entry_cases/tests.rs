@@ -8,13 +8,14 @@ use vmx_core::control::{
     AllowedSettings, EntryControls, ExitControls, PinBasedControls, PrimaryControls,
     SecondaryControls, VmFunctions,
 };
-use vmx_core::entry_check::{Circumstances, EntryState, Group, MsrLoadEntry, SECTIONS, check};
+use vmx_core::entry_check::{Circumstances, EntryState, Group, SECTIONS, check};
 use vmx_core::field;
 use vmx_core::field_values::FieldValues;
+use vmx_core::msr_list::MsrEntry;
 use vmx_core::ssp::LinearAddressWidth;
 use vmx_core::vmx_basic::VmxBasic;
 use vmx_core::vmx_misc::VmxMisc;
-use vmx_core::{Capabilities, PhysicalAddress};
+use vmx_core::{Capabilities, MsrIndex, PhysicalAddress};
 
 use super::*;
 use crate::departures;
@@ -26,7 +27,7 @@ const MEMORY: CaseMemory = CaseMemory {
     linked_region_start: 4,
     pdpt: PhysicalAddress(0x0010_2000),
     pdptes: [0; 4],
-    msr_load_area: [MsrLoadEntry { index: 0, reserved: 0, value: 0 }; 4],
+    msr_load_area: [MsrEntry::new(MsrIndex(0), 0); 4],
 };
 
 const fn is_ours(group: Group) -> bool {

@@ -6,21 +6,10 @@ use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::{EntryControls, PinBasedControls, SecondaryControls};
 use crate::field::*;
+use crate::guest_event_state::{ActivityState as Activity, InterruptibilityState as Blocking};
 use crate::interruption::EventType;
 
 pub(super) const TITLE: &str = "Checks on Guest Non-Register State";
-
-/// Activity states.
-pub(super) const HLT: u32 = 1;
-const SHUTDOWN: u32 = 2;
-const WAIT_FOR_SIPI: u32 = 3;
-
-/// Bits of the interruptibility state.
-pub(super) const BLOCKING_BY_STI: u32 = 1 << 0;
-pub(super) const BLOCKING_BY_MOV_SS: u32 = 1 << 1;
-const BLOCKING_BY_SMI: u32 = 1 << 2;
-const BLOCKING_BY_NMI: u32 = 1 << 3;
-const ENCLAVE_INTERRUPTION: u32 = 1 << 4;
 
 /// The exit qualification of an NMI injected into a guest that blocks events by STI.
 const NMI_INJECTED_WITH_BLOCKING_BY_STI: u64 = 3;
@@ -31,12 +20,12 @@ const INJECTION: Encoding = VM_ENTRY_INTERRUPTION_INFORMATION.encoding();
 
 /// Whether one of these bits of the interruptibility state is 1.
 #[inline]
-pub(super) fn blocks(state: &EntryState<'_>, bits: u32) -> bool {
-    state.get(GUEST_INTERRUPTIBILITY_STATE) & bits != 0
+pub(super) fn blocks(state: &EntryState<'_>, bits: Blocking) -> bool {
+    state.get(GUEST_INTERRUPTIBILITY_STATE).intersects(bits)
 }
 
 #[inline]
-fn is_in(state: &EntryState<'_>, activity: u32) -> bool {
+pub(super) fn is_in(state: &EntryState<'_>, activity: Activity) -> bool {
     state.get(GUEST_ACTIVITY_STATE) == activity
 }
 
@@ -56,13 +45,16 @@ pub(super) const ACTIVITY_STATE: Section = Section {
             "guest-hlt-needs-ring-0",
             "the activity state is not HLT if the DPL of SS is not 0",
             &[ACTIVITY, GUEST_SS_ACCESS_RIGHTS.encoding()],
-            |state| !is_in(state, HLT) || rights::<SS>(state).dpl() == 0,
+            |state| !is_in(state, Activity::HLT) || rights::<SS>(state).dpl() == 0,
         ),
         Rule::new(
             "guest-blocking-needs-active",
             "the activity state is active if events are blocked by STI or MOV SS",
             &[ACTIVITY, INTERRUPTIBILITY],
-            |state| is_in(state, 0) || !blocks(state, BLOCKING_BY_STI | BLOCKING_BY_MOV_SS),
+            |state| {
+                is_in(state, Activity::ACTIVE)
+                    || !blocks(state, Blocking::BLOCKING_BY_STI | Blocking::BLOCKING_BY_MOV_SS)
+            },
         ),
         Rule::new(
             "guest-hlt-injection",
@@ -70,7 +62,7 @@ pub(super) const ACTIVITY_STATE: Section = Section {
              injected",
             &[ACTIVITY, INJECTION],
             |state| {
-                !is_in(state, HLT)
+                !is_in(state, Activity::HLT)
                     || match injected(state) {
                         None | Some(EventType::ExternalInterrupt | EventType::Nmi) => true,
                         Some(EventType::HardwareException) => matches!(vector(state), 1 | 18),
@@ -84,7 +76,7 @@ pub(super) const ACTIVITY_STATE: Section = Section {
             "in shutdown only an NMI or #MC is injected",
             &[ACTIVITY, INJECTION],
             |state| {
-                !is_in(state, SHUTDOWN)
+                !is_in(state, Activity::SHUTDOWN)
                     || match injected(state) {
                         None | Some(EventType::Nmi) => true,
                         Some(EventType::HardwareException) => vector(state) == 18,
@@ -96,13 +88,15 @@ pub(super) const ACTIVITY_STATE: Section = Section {
             "guest-wait-for-sipi-injection",
             "in wait-for-SIPI nothing is injected",
             &[ACTIVITY, INJECTION],
-            |state| !is_in(state, WAIT_FOR_SIPI) || injected(state).is_none(),
+            |state| !is_in(state, Activity::WAIT_FOR_SIPI) || injected(state).is_none(),
         ),
         Rule::new(
             "guest-wait-for-sipi-outside-smm",
             "the activity state is not wait-for-SIPI at an entry to SMM",
             &[ACTIVITY, VM_ENTRY_CONTROLS.encoding()],
-            |state| !is_in(state, WAIT_FOR_SIPI) || !state.entry(EntryControls::ENTRY_TO_SMM),
+            |state| {
+                !is_in(state, Activity::WAIT_FOR_SIPI) || !state.entry(EntryControls::ENTRY_TO_SMM)
+            },
         ),
     ],
 };
@@ -122,26 +116,31 @@ pub(super) const INTERRUPTIBILITY_STATE: Section = Section {
             "guest-interruptibility-reserved-bits",
             "bits 31:5 of the interruptibility state are 0",
             &[INTERRUPTIBILITY],
-            |state| !blocks(state, !0x1F),
+            |state| !blocks(state, Blocking::from_bits_retain(!0x1F)),
         ),
         Rule::new(
             "guest-blocking-by-sti-or-mov-ss",
             "events are not blocked by STI and MOV SS at once",
             &[INTERRUPTIBILITY],
-            |state| !blocks(state, BLOCKING_BY_STI) || !blocks(state, BLOCKING_BY_MOV_SS),
+            |state| {
+                !blocks(state, Blocking::BLOCKING_BY_STI)
+                    || !blocks(state, Blocking::BLOCKING_BY_MOV_SS)
+            },
         ),
         Rule::new(
             "guest-blocking-by-sti-needs-if",
             "events are not blocked by STI if RFLAGS.IF is 0",
             &[INTERRUPTIBILITY, GUEST_RFLAGS.encoding()],
-            |state| !blocks(state, BLOCKING_BY_STI) || state.get(GUEST_RFLAGS) & (1 << 9) != 0,
+            |state| {
+                !blocks(state, Blocking::BLOCKING_BY_STI) || state.get(GUEST_RFLAGS) & (1 << 9) != 0
+            },
         ),
         Rule::new(
             "guest-interrupt-injection-not-blocked",
             "events are blocked neither by STI nor by MOV SS if an external interrupt is injected",
             &[INTERRUPTIBILITY, INJECTION],
             |state| {
-                !blocks(state, BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)
+                !blocks(state, Blocking::BLOCKING_BY_STI | Blocking::BLOCKING_BY_MOV_SS)
                     || injected(state) != Some(EventType::ExternalInterrupt)
             },
         ),
@@ -149,25 +148,33 @@ pub(super) const INTERRUPTIBILITY_STATE: Section = Section {
             "guest-nmi-injection-not-blocked-by-mov-ss",
             "events are not blocked by MOV SS if an NMI is injected",
             &[INTERRUPTIBILITY, INJECTION],
-            |state| !blocks(state, BLOCKING_BY_MOV_SS) || injected(state) != Some(EventType::Nmi),
+            |state| {
+                !blocks(state, Blocking::BLOCKING_BY_MOV_SS)
+                    || injected(state) != Some(EventType::Nmi)
+            },
         ),
         Rule::new(
             "guest-blocking-by-smi-needs-smm",
             "SMIs are not blocked outside system-management mode",
             &[INTERRUPTIBILITY],
-            |state| !blocks(state, BLOCKING_BY_SMI) || state.circumstances().in_smm,
+            |state| !blocks(state, Blocking::BLOCKING_BY_SMI) || state.circumstances().in_smm,
         ),
         Rule::new(
             "guest-entry-to-smm-blocks-smi",
             "SMIs are blocked at an entry to SMM",
             &[INTERRUPTIBILITY, VM_ENTRY_CONTROLS.encoding()],
-            |state| !state.entry(EntryControls::ENTRY_TO_SMM) || blocks(state, BLOCKING_BY_SMI),
+            |state| {
+                !state.entry(EntryControls::ENTRY_TO_SMM)
+                    || blocks(state, Blocking::BLOCKING_BY_SMI)
+            },
         ),
         Rule::new(
             "guest-nmi-injection-not-blocked-by-sti",
             "events are not blocked by STI if an NMI is injected; a CPU may pass over this",
             &[INTERRUPTIBILITY, INJECTION],
-            |state| !blocks(state, BLOCKING_BY_STI) || injected(state) != Some(EventType::Nmi),
+            |state| {
+                !blocks(state, Blocking::BLOCKING_BY_STI) || injected(state) != Some(EventType::Nmi)
+            },
         )
         .with_qualification(NMI_INJECTED_WITH_BLOCKING_BY_STI)
         .optional(),
@@ -176,7 +183,7 @@ pub(super) const INTERRUPTIBILITY_STATE: Section = Section {
             "NMIs are not blocked if an NMI is injected and \"virtual NMIs\" is 1",
             &[INTERRUPTIBILITY, INJECTION, PIN_BASED_CONTROLS.encoding()],
             |state| {
-                !blocks(state, BLOCKING_BY_NMI)
+                !blocks(state, Blocking::BLOCKING_BY_NMI)
                     || injected(state) != Some(EventType::Nmi)
                     || !state.pin_based(PinBasedControls::VIRTUAL_NMIS)
             },
@@ -185,7 +192,10 @@ pub(super) const INTERRUPTIBILITY_STATE: Section = Section {
             "guest-enclave-interruption-without-mov-ss",
             "events are not blocked by MOV SS if an enclave was interrupted",
             &[INTERRUPTIBILITY],
-            |state| !blocks(state, ENCLAVE_INTERRUPTION) || !blocks(state, BLOCKING_BY_MOV_SS),
+            |state| {
+                !blocks(state, Blocking::ENCLAVE_INTERRUPTION)
+                    || !blocks(state, Blocking::BLOCKING_BY_MOV_SS)
+            },
         ),
         Rule::new(
             "guest-enclave-interruption-needs-sgx",
@@ -193,7 +203,7 @@ pub(super) const INTERRUPTIBILITY_STATE: Section = Section {
              exiting\" must be 0",
             &[INTERRUPTIBILITY],
             |state| {
-                !blocks(state, ENCLAVE_INTERRUPTION)
+                !blocks(state, Blocking::ENCLAVE_INTERRUPTION)
                     || state
                         .capabilities()
                         .secondary
@@ -205,7 +215,7 @@ pub(super) const INTERRUPTIBILITY_STATE: Section = Section {
             "with CR4.FRED, events are not blocked by STI in ring 3",
             &[INTERRUPTIBILITY, GUEST_SS_ACCESS_RIGHTS.encoding(), GUEST_CR4.encoding()],
             |state| {
-                !blocks(state, BLOCKING_BY_STI)
+                !blocks(state, Blocking::BLOCKING_BY_STI)
                     || rights::<SS>(state).dpl() != 3
                     || !has_fred(state)
             },

@@ -1,24 +1,38 @@
 //! Pending debug exceptions and the VMCS link pointer.
 
-use super::guest_non_register_state::{BLOCKING_BY_MOV_SS, BLOCKING_BY_STI, HLT, TITLE, blocks};
+use super::guest_non_register_state::{TITLE, blocks, is_in};
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::{EntryControls, SecondaryControls};
 use crate::field::*;
 use crate::frame::PhysicalAddress;
-
-/// Bits of the pending debug exceptions.
-const BLD: u64 = 1 << 11;
-const ENABLED_BREAKPOINT: u64 = 1 << 12;
-const BS: u64 = 1 << 14;
-const RTM: u64 = 1 << 16;
+use crate::guest_event_state::{
+    ActivityState, InterruptibilityState as Blocking, PendingDebugExceptions as Pending,
+};
 
 const PENDING: Encoding = GUEST_PENDING_DEBUG_EXCEPTIONS.encoding();
+
+/// The bits without a meaning: 10:4, 13, 15 and 63:17.
+const RESERVED: Pending = Pending::from_bits_retain(!0x1_580F);
+/// What cannot be pending together with RTM: all but bit 12.
+const NOT_WITH_RTM: Pending = Pending::B0
+    .union(Pending::B1)
+    .union(Pending::B2)
+    .union(Pending::B3)
+    .union(Pending::BLD)
+    .union(Pending::BS);
+
+/// Whether one of these bits of the pending debug exceptions is 1.
+#[inline]
+fn is_pending(state: &EntryState<'_>, bits: Pending) -> bool {
+    state.get(GUEST_PENDING_DEBUG_EXCEPTIONS).intersects(bits)
+}
 
 /// Whether a single step that is pending must be in the field, or must not: events are
 /// blocked by STI or MOV SS, or the guest is in HLT.
 fn step_is_told(state: &EntryState<'_>) -> bool {
-    blocks(state, BLOCKING_BY_STI | BLOCKING_BY_MOV_SS) || state.get(GUEST_ACTIVITY_STATE) == HLT
+    blocks(state, Blocking::BLOCKING_BY_STI | Blocking::BLOCKING_BY_MOV_SS)
+        || is_in(state, ActivityState::HLT)
 }
 
 /// Whether the guest single-steps: RFLAGS.TF is 1 and IA32_DEBUGCTL.BTF is 0.
@@ -40,49 +54,37 @@ pub(super) const PENDING_DEBUG_EXCEPTIONS: Section = Section {
             "guest-pending-debug-reserved-bits",
             "bits 10:4, 13, 15 and 63:17 of the pending debug exceptions are 0",
             &[PENDING],
-            |state| state.get(GUEST_PENDING_DEBUG_EXCEPTIONS) & !0x1_580F == 0,
+            |state| !is_pending(state, RESERVED),
         ),
         Rule::new(
             "guest-pending-debug-step",
             "BS is 1 if the guest single-steps (RFLAGS.TF 1, IA32_DEBUGCTL.BTF 0) and is blocked \
              by STI or MOV SS, or in HLT",
             STEP_READS,
-            |state| {
-                state.get(GUEST_PENDING_DEBUG_EXCEPTIONS) & BS != 0
-                    || !step_is_told(state)
-                    || !steps(state)
-            },
+            |state| is_pending(state, Pending::BS) || !step_is_told(state) || !steps(state),
         ),
         Rule::new(
             "guest-pending-debug-no-step",
             "BS is 0 if the guest does not single-step (RFLAGS.TF 0 or IA32_DEBUGCTL.BTF 1) and \
              is blocked by STI or MOV SS, or in HLT",
             STEP_READS,
-            |state| {
-                state.get(GUEST_PENDING_DEBUG_EXCEPTIONS) & BS == 0
-                    || !step_is_told(state)
-                    || steps(state)
-            },
+            |state| !is_pending(state, Pending::BS) || !step_is_told(state) || steps(state),
         ),
         Rule::new(
             "guest-pending-debug-rtm-alone",
             "with RTM no other bit than 12 is 1",
             &[PENDING],
-            |state| {
-                let pending = state.get(GUEST_PENDING_DEBUG_EXCEPTIONS);
-                pending & RTM == 0 || pending & (0xF | BLD | BS) == 0
-            },
+            |state| !is_pending(state, Pending::RTM) || !is_pending(state, NOT_WITH_RTM),
         ),
         Rule::new("guest-pending-debug-rtm-enabled", "with RTM bit 12 is 1", &[PENDING], |state| {
-            state.get(GUEST_PENDING_DEBUG_EXCEPTIONS) & (RTM | ENABLED_BREAKPOINT) != RTM
+            !is_pending(state, Pending::RTM) || is_pending(state, Pending::ENABLED_BREAKPOINT)
         }),
         Rule::new(
             "guest-pending-debug-rtm-without-mov-ss",
             "with RTM events are not blocked by MOV SS",
             &[PENDING, GUEST_INTERRUPTIBILITY_STATE.encoding()],
             |state| {
-                state.get(GUEST_PENDING_DEBUG_EXCEPTIONS) & RTM == 0
-                    || !blocks(state, BLOCKING_BY_MOV_SS)
+                !is_pending(state, Pending::RTM) || !blocks(state, Blocking::BLOCKING_BY_MOV_SS)
             },
         ),
     ],

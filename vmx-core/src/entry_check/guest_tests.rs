@@ -10,6 +10,8 @@ mod segments;
 use std::vec::Vec;
 
 use super::*;
+use crate::msr::MsrIndex;
+use crate::msr_list::MsrEntry;
 use scene::{Base, Scene};
 
 /// The names of the broken rules of guest state and MSR loading.
@@ -100,7 +102,7 @@ fn outcomes_follow_the_rule() {
 
 #[test]
 fn msr_loading_stops_at_the_first_bad_entry() {
-    let entry = |index, value| MsrLoadEntry { index, reserved: 0, value };
+    let entry = |msr, value| MsrEntry::new(MsrIndex(msr), value);
     let mut scene = Scene::new(Base::Guest64);
     // Legal, one that a CPU may refuse, one that it must, another.
     scene.memory.msr_load_area =

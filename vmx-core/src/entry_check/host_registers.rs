@@ -1,8 +1,6 @@
 //! Host control registers, MSRs and shadow-stack pointer.
 //!
-//! Which bits of an MSR are reserved depends on CPUID leaves that are no part of
-//! [`Capabilities`](crate::Capabilities): the rules know the bits that every CPU
-//! reserves, and a CPU may refuse more.
+//! Of an MSR the rules know the bits that every CPU reserves; a CPU may refuse more.
 
 use super::address::{is_canonical, is_physical};
 use super::rule::{Group, Rule, Section, all_hold};
@@ -10,7 +8,9 @@ use super::state::EntryState;
 use crate::control::{ExitControls, SecondaryExitControls};
 use crate::field;
 use crate::frame::PhysicalAddress;
-use crate::ssp::CetControl;
+use crate::msr::value::{
+    EFER_LMA, EFER_LME, SUPPRESS_AND_TRACKER, cet_reserved_bits, is_pat, reserved,
+};
 
 const CET: ExitControls = ExitControls::LOAD_CET_STATE;
 const FRED: SecondaryExitControls = SecondaryExitControls::LOAD_FRED_STATE;
@@ -22,17 +22,6 @@ const CR4_CET: u64 = 1 << 23;
 const CR4_LAM_SUP: u64 = 1 << 28;
 /// CR3.LAM_U57 and LAM_U48.
 const CR3_LAM: u64 = 1 << 61 | 1 << 62;
-const EFER_LME: u64 = 1 << 8;
-const EFER_LMA: u64 = 1 << 10;
-/// SCE, LME, LMA and NXE.
-const EFER_DEFINED: u64 = 1 | EFER_LME | EFER_LMA | 1 << 11;
-/// IA32_PERF_GLOBAL_CTRL has general counters in bits 31:0, fixed ones in 47:32, and
-/// performance metrics in 48.
-const PERF_GLOBAL_CTRL_RESERVED: u64 = !0x0001_FFFF_FFFF_FFFF;
-/// IA32_SPEC_CTRL bits 9 and 63:11.
-const SPEC_CTRL_RESERVED: u64 = !0x5FF;
-/// IA32_FRED_CONFIG bits 2, 5:4 and 11.
-const FRED_CONFIG_RESERVED: u64 = 0x834;
 
 /// CR0, CR3, CR4, MSRs, SSP.
 pub(super) const HOST_REGISTERS: Section = Section {
@@ -100,7 +89,8 @@ pub(super) const HOST_REGISTERS: Section = Section {
             &[field::HOST_IA32_PERF_GLOBAL_CTRL.encoding()],
             |state| {
                 !state.exit(ExitControls::LOAD_IA32_PERF_GLOBAL_CTRL)
-                    || state.get(field::HOST_IA32_PERF_GLOBAL_CTRL) & PERF_GLOBAL_CTRL_RESERVED == 0
+                    || state.get(field::HOST_IA32_PERF_GLOBAL_CTRL) & reserved::PERF_GLOBAL_CTRL
+                        == 0
             },
         ),
         Rule::new(
@@ -119,7 +109,7 @@ pub(super) const HOST_REGISTERS: Section = Section {
             &[field::HOST_IA32_EFER.encoding()],
             |state| {
                 !state.exit(ExitControls::LOAD_IA32_EFER)
-                    || state.get(field::HOST_IA32_EFER) & !EFER_DEFINED == 0
+                    || state.get(field::HOST_IA32_EFER) & reserved::EFER == 0
             },
         ),
         Rule::new(
@@ -143,13 +133,10 @@ pub(super) const HOST_REGISTERS: Section = Section {
             &[field::HOST_S_CET.encoding()],
             |state| {
                 let capabilities = state.capabilities();
-                let mut reserved = S_CET_RESERVED;
-                if !capabilities.has_shadow_stacks {
-                    reserved |= S_CET_OF_SHADOW_STACKS;
-                }
-                if !capabilities.has_indirect_branch_tracking {
-                    reserved |= S_CET_OF_TRACKING;
-                }
+                let reserved = cet_reserved_bits(
+                    capabilities.has_shadow_stacks,
+                    capabilities.has_indirect_branch_tracking,
+                );
                 !state.exit(CET) || state.get(field::HOST_S_CET).bits() & reserved == 0
             },
         ),
@@ -159,8 +146,7 @@ pub(super) const HOST_REGISTERS: Section = Section {
              are not both 1",
             &[field::HOST_S_CET.encoding()],
             |state| {
-                const BOTH: CetControl = CetControl::SUPPRESS.union(CetControl::TRACKER);
-                !state.exit(CET) || !state.get(field::HOST_S_CET).contains(BOTH)
+                !state.exit(CET) || !state.get(field::HOST_S_CET).contains(SUPPRESS_AND_TRACKER)
             },
         ),
         Rule::new(
@@ -194,7 +180,7 @@ pub(super) const HOST_REGISTERS: Section = Section {
             &[field::HOST_IA32_FRED_CONFIG.encoding()],
             |state| {
                 !state.secondary_exit(FRED)
-                    || state.get(field::HOST_IA32_FRED_CONFIG) & FRED_CONFIG_RESERVED == 0
+                    || state.get(field::HOST_IA32_FRED_CONFIG) & reserved::FRED_CONFIG == 0
             },
         ),
         Rule::new(
@@ -274,26 +260,11 @@ pub(super) const HOST_REGISTERS: Section = Section {
             &[field::HOST_IA32_SPEC_CTRL.encoding()],
             |state| {
                 !state.secondary_exit(SecondaryExitControls::LOAD_IA32_SPEC_CTRL)
-                    || state.get(field::HOST_IA32_SPEC_CTRL) & SPEC_CTRL_RESERVED == 0
+                    || state.get(field::HOST_IA32_SPEC_CTRL) & reserved::SPEC_CTRL == 0
             },
         ),
     ],
 };
-
-/// IA32_S_CET bits 9:6.
-const S_CET_RESERVED: u64 = 0x3C0;
-/// IA32_S_CET bits that exist with shadow stacks only.
-const S_CET_OF_SHADOW_STACKS: u64 = 0b11;
-/// IA32_S_CET bits that exist with indirect-branch tracking only.
-const S_CET_OF_TRACKING: u64 = !(S_CET_RESERVED | S_CET_OF_SHADOW_STACKS);
-
-/// Whether WRMSR would accept the value for IA32_PAT: bits 7:3 of each byte are 0, and
-/// no byte is 2 or 3.
-const fn is_pat(value: u64) -> bool {
-    const BIT_1: u64 = 0x0202_0202_0202_0202;
-    let has_bit_2 = (value >> 1) & BIT_1;
-    value & 0xF8F8_F8F8_F8F8_F8F8 == 0 && value & BIT_1 & !has_bit_2 == 0
-}
 
 /// Whether a bit of host IA32_EFER, if it is loaded, tells the host's mode after exit.
 fn efer_bit_fits(state: &EntryState<'_>, bit: u64) -> bool {

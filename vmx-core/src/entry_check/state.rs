@@ -9,6 +9,7 @@ use crate::cpu::EntryInstruction;
 use crate::field::{self, Field, FieldValue};
 use crate::field_values::FieldValues;
 use crate::frame::PhysicalAddress;
+use crate::msr_list::MsrEntry;
 
 /// What VM entry depends on besides the VMCS's fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,20 +60,7 @@ pub struct EntryMemory<'a> {
     pub pdptes: Option<[u64; 4]>,
     /// The VM-entry MSR-load area; as many entries as the count field says are looked
     /// at.
-    pub msr_load_area: &'a [MsrLoadEntry],
-}
-
-/// An entry of the VM-entry MSR-load area, as it stands in memory.
-/// Source: SDM, "VM-Entry Controls for MSRs".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C, align(16))]
-pub struct MsrLoadEntry {
-    /// Bits 31:0: the MSR.
-    pub index: u32,
-    /// Bits 63:32, which must be 0.
-    pub reserved: u32,
-    /// Bits 127:64: the value.
-    pub value: u64,
+    pub msr_load_area: &'a [MsrEntry],
 }
 
 /// The fields, the CPU's capabilities and the circumstances of one VM entry.

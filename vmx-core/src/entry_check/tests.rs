@@ -10,5 +10,6 @@ fn names_are_unique_and_sections_in_order() {
 }
 
 mod controls;
+mod exit_and_entry_controls;
 mod host;
 mod valid_entry;

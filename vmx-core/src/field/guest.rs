@@ -7,7 +7,9 @@ use crate::access_rights::AccessRights;
 use crate::control::{
     EntryControls, ExitControls, PinBasedControls, SecondaryControls, TertiaryControls,
 };
+use crate::guest_event_state::{ActivityState, InterruptibilityState, PendingDebugExceptions};
 use crate::ssp::CetControl;
+use crate::virtual_apic_page::GuestInterruptStatus;
 
 fields! {
     GUEST:
@@ -31,7 +33,7 @@ fields! {
     /// Guest TR selector.
     GUEST_TR_SELECTOR: u16 = 0x080E;
     /// Guest interrupt status: RVI in bits 7:0, SVI in bits 15:8.
-    GUEST_INTERRUPT_STATUS: u16 = 0x0810
+    GUEST_INTERRUPT_STATUS: GuestInterruptStatus = 0x0810
         if Secondary(SecondaryControls::VIRTUAL_INTERRUPT_DELIVERY);
     /// Index of the next entry of the page-modification log; counts down from 511.
     PML_INDEX: u16 = 0x0812 if Secondary(SecondaryControls::ENABLE_PML);
@@ -132,9 +134,9 @@ fields! {
     /// Guest TR access rights.
     GUEST_TR_ACCESS_RIGHTS: AccessRights = 0x4822;
     /// Guest interruptibility state.
-    GUEST_INTERRUPTIBILITY_STATE: u32 = 0x4824;
+    GUEST_INTERRUPTIBILITY_STATE: InterruptibilityState = 0x4824;
     /// Guest activity state.
-    GUEST_ACTIVITY_STATE: u32 = 0x4826;
+    GUEST_ACTIVITY_STATE: ActivityState = 0x4826;
     /// Guest SMBASE.
     GUEST_SMBASE: u32 = 0x4828;
     /// Guest IA32_SYSENTER_CS.
@@ -181,7 +183,7 @@ fields! {
     /// Guest RFLAGS.
     GUEST_RFLAGS: u64 = 0x6820;
     /// Guest pending debug exceptions.
-    GUEST_PENDING_DEBUG_EXCEPTIONS: u64 = 0x6822;
+    GUEST_PENDING_DEBUG_EXCEPTIONS: PendingDebugExceptions = 0x6822;
     /// Guest IA32_SYSENTER_ESP.
     GUEST_IA32_SYSENTER_ESP: u64 = 0x6824;
     /// Guest IA32_SYSENTER_EIP.

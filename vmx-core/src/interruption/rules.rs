@@ -8,9 +8,7 @@ use crate::capability::Capabilities;
 use crate::control::{PinBasedControls, PrimaryControls, SecondaryControls};
 use crate::cpu::VmcsAccess;
 use crate::error::VmxError;
-use crate::field::{
-    FieldValue, GUEST_CR0, PIN_BASED_CONTROLS, PRIMARY_CONTROLS, SECONDARY_CONTROLS,
-};
+use crate::field::{GUEST_CR0, PIN_BASED_CONTROLS, PRIMARY_CONTROLS, SECONDARY_CONTROLS};
 use crate::guest_event_state::{ActivityState, GuestEventState, InterruptibilityState};
 use crate::vmx_basic::VmxBasic;
 
@@ -36,19 +34,19 @@ impl InjectionContext {
     ///
     /// # Errors
     /// [`VmxError`] of the VMREAD that failed.
-    pub fn read<V: VmcsAccess + ?Sized>(
+    pub fn read<V: VmcsAccess>(
         vmcs: &mut V,
         capabilities: &Capabilities,
     ) -> Result<Self, VmxError> {
         const PROTECTION_ENABLE: u64 = 1 << 0;
-        let pin_based = PinBasedControls::from_field(vmcs.vmread(PIN_BASED_CONTROLS.encoding())?);
-        let primary = PrimaryControls::from_field(vmcs.vmread(PRIMARY_CONTROLS.encoding())?);
+        let pin_based = vmcs.read(PIN_BASED_CONTROLS)?;
+        let primary = vmcs.read(PRIMARY_CONTROLS)?;
         let secondary = if primary.contains(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS) {
-            SecondaryControls::from_field(vmcs.vmread(SECONDARY_CONTROLS.encoding())?)
+            vmcs.read(SECONDARY_CONTROLS)?
         } else {
             SecondaryControls::empty()
         };
-        let cr0 = vmcs.vmread(GUEST_CR0.encoding())?;
+        let cr0 = vmcs.read(GUEST_CR0)?;
         let unrestricted = secondary.contains(SecondaryControls::UNRESTRICTED_GUEST);
         Ok(Self {
             basic: capabilities.basic,

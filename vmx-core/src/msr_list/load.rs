@@ -5,6 +5,7 @@ use core::fmt;
 
 use super::MsrEntry;
 use crate::msr::MsrIndex;
+use crate::msr::value::{EFER_LME, SUPPRESS_AND_TRACKER, cet_reserved_bits, is_pat, reserved};
 use crate::ssp::{CetControl, LinearAddressWidth};
 
 /// The numbers of MSRs that the rules name.
@@ -135,7 +136,8 @@ impl core::error::Error for NotLoadable {}
 /// As far as that is possible without the CPU: the values of MSRs that this crate
 /// does not know are not judged, and WRMSR may raise #GP(0) for them. Without an SMM
 /// monitor, no VM entry or exit is from or to system-management mode, so what needs
-/// that mode is refused.
+/// that mode is refused. The checks of VM entry ([`check`](crate::entry_check::check))
+/// judge by this function too.
 ///
 /// # Errors
 /// [`NotLoadable`]: processing the entry fails.
@@ -185,9 +187,6 @@ pub(super) const fn exists(msr: MsrIndex, context: &MsrContext) -> bool {
 
 /// The rules by which WRMSR judges the value.
 const fn check_value(msr: MsrIndex, value: u64, context: &MsrContext) -> Result<(), NotLoadable> {
-    /// SCE, LME, LMA (which WRMSR ignores) and NXE.
-    const EFER_BITS: u64 = 1 << 0 | EFER_LME | 1 << 10 | 1 << 11;
-    const EFER_LME: u64 = 1 << 8;
     match msr {
         MsrIndex::IA32_U_CET | MsrIndex::IA32_S_CET => check_cet_control(value, context),
         MsrIndex::IA32_PL0_SSP
@@ -206,9 +205,11 @@ const fn check_value(msr: MsrIndex, value: u64, context: &MsrContext) -> Result<
             if context.paging && enables != context.long_mode_enable {
                 return Err(NotLoadable::LongModeChange);
             }
-            check_reserved(value, !EFER_BITS)
+            // WRMSR ignores LMA.
+            check_reserved(value, reserved::EFER)
         }
-        MsrIndex(numbers::PAT) => check_memory_types(value),
+        MsrIndex(numbers::PAT) if is_pat(value) => Ok(()),
+        MsrIndex(numbers::PAT) => Err(NotLoadable::MemoryType),
         MsrIndex(numbers::PREDICTION_COMMAND | numbers::FLUSH_COMMAND) => check_reserved(value, !1),
         MsrIndex(numbers::UINTR_MISC) => check_reserved(value, !0xFF_FFFF_FFFF),
         MsrIndex(numbers::UINTR_PD) => check_aligned(value, 0b11_1111, context),
@@ -253,33 +254,12 @@ const fn check_aligned(value: u64, reserved: u64, context: &MsrContext) -> Resul
 
 /// A value for IA32_S_CET or IA32_U_CET.
 const fn check_cet_control(value: u64, context: &MsrContext) -> Result<(), NotLoadable> {
-    const SHADOW_STACK_BITS: u64 = 0b11;
-    const RESERVED: u64 = 0b1111 << 6;
-    let mut reserved = RESERVED;
-    if !context.shadow_stacks {
-        reserved |= SHADOW_STACK_BITS;
-    }
-    if !context.indirect_branch_tracking {
-        reserved |= !(SHADOW_STACK_BITS | RESERVED);
-    }
+    let reserved = cet_reserved_bits(context.shadow_stacks, context.indirect_branch_tracking);
     if let Err(illegal) = check_reserved(value, reserved) {
         return Err(illegal);
     }
-    let both = CetControl::SUPPRESS.union(CetControl::TRACKER);
-    if CetControl::from_bits_retain(value).contains(both) {
+    if CetControl::from_bits_retain(value).contains(SUPPRESS_AND_TRACKER) {
         return Err(NotLoadable::SuppressAndTracker);
     }
     check_canonical(value & !0xFFF, context)
-}
-
-/// Each byte of IA32_PAT is UC (0), WC (1), WT (4), WP (5), WB (6) or UC- (7).
-const fn check_memory_types(value: u64) -> Result<(), NotLoadable> {
-    let mut left = value;
-    while left != 0 {
-        if !matches!(left & 0xFF, 0 | 1 | 4..=7) {
-            return Err(NotLoadable::MemoryType);
-        }
-        left >>= 8;
-    }
-    Ok(())
 }

@@ -3,85 +3,84 @@
 use super::scene::Base::{Guest32, Guest64, GuestReal};
 use super::scene::{Row, Scene};
 use crate::control::{EntryControls, PinBasedControls, SecondaryControls};
-use crate::entry_check::MsrLoadEntry;
 use crate::field::*;
+use crate::guest_event_state::{
+    ActivityState as Activity, InterruptibilityState as Blocking, PendingDebugExceptions as Pending,
+};
 use crate::interruption::InterruptionInformation;
+use crate::msr::MsrIndex;
+use crate::msr_list::MsrEntry;
 
 const CR4_FRED: u64 = 1 << 32;
 const RFLAGS_TF: u64 = 1 << 8;
 const RFLAGS_IF: u64 = 1 << 9;
-const HLT: u32 = 1;
-const SHUTDOWN: u32 = 2;
-const WAIT_FOR_SIPI: u32 = 3;
-const BLOCKING_BY_STI: u32 = 1;
-const BLOCKING_BY_MOV_SS: u32 = 1 << 1;
-const BLOCKING_BY_SMI: u32 = 1 << 2;
-const BLOCKING_BY_NMI: u32 = 1 << 3;
-const ENCLAVE_INTERRUPTION: u32 = 1 << 4;
 /// IA32_SYSENTER_CS, which every VM exit loads again.
 const SYSENTER_CS: u32 = 0x174;
 const IA32_PAT: u32 = 0x277;
 
 /// A rule, the valid state to start from, and what breaks the rule.
 pub(super) const ROWS: &[Row] = &[
-    ("guest-activity-supported", Guest64, |e| e.set(GUEST_ACTIVITY_STATE, 4)),
+    ("guest-activity-supported", Guest64, |e| e.set(GUEST_ACTIVITY_STATE, Activity(4))),
     ("guest-hlt-needs-ring-0", Guest64, |e| {
         to_ring_3(e);
-        e.set(GUEST_ACTIVITY_STATE, HLT);
+        e.set(GUEST_ACTIVITY_STATE, Activity::HLT);
     }),
     ("guest-blocking-needs-active", Guest64, |e| {
         e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
-        e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI);
-        e.set(GUEST_ACTIVITY_STATE, HLT);
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_STI);
+        e.set(GUEST_ACTIVITY_STATE, Activity::HLT);
     }),
     ("guest-shutdown-injection", Guest64, |e| {
-        e.set(GUEST_ACTIVITY_STATE, SHUTDOWN);
+        e.set(GUEST_ACTIVITY_STATE, Activity::SHUTDOWN);
         e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
         inject(e, 0x20);
     }),
     ("guest-wait-for-sipi-injection", Guest64, |e| {
-        e.set(GUEST_ACTIVITY_STATE, WAIT_FOR_SIPI);
+        e.set(GUEST_ACTIVITY_STATE, Activity::WAIT_FOR_SIPI);
         inject(e, 2 << 8 | 2);
     }),
     ("guest-interruptibility-reserved-bits", Guest64, |e| {
-        e.set(GUEST_INTERRUPTIBILITY_STATE, 1 << 5)
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::from_bits_retain(1 << 5))
     }),
     ("guest-blocking-by-sti-or-mov-ss", Guest64, |e| {
         e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
-        e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
+        e.set(
+            GUEST_INTERRUPTIBILITY_STATE,
+            Blocking::BLOCKING_BY_STI | Blocking::BLOCKING_BY_MOV_SS,
+        );
     }),
     ("guest-blocking-by-sti-needs-if", Guest64, |e| {
-        e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI)
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_STI)
     }),
     ("guest-interrupt-injection-not-blocked", Guest64, |e| {
         e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
         inject(e, 0x20);
-        e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI);
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_STI);
     }),
     ("guest-interrupt-injection-not-blocked", Guest64, |e| {
         e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
         inject(e, 0x20);
-        e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_MOV_SS);
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_MOV_SS);
     }),
     ("guest-nmi-injection-not-blocked-by-mov-ss", Guest64, |e| {
         inject(e, 2 << 8 | 2);
-        e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_MOV_SS);
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_MOV_SS);
     }),
     ("guest-blocking-by-smi-needs-smm", Guest64, |e| {
-        e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_SMI)
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_SMI)
     }),
     ("guest-enclave-interruption-needs-sgx", Guest64, |e| {
-        e.set(GUEST_INTERRUPTIBILITY_STATE, ENCLAVE_INTERRUPTION)
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::ENCLAVE_INTERRUPTION)
     }),
     ("guest-uinv-high-byte", Guest64, |e| {
         e.turn_on(EntryControls::LOAD_UINV);
         e.set(GUEST_UINV, 0x100);
     }),
     ("guest-pending-debug-reserved-bits", Guest64, |e| {
-        e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, 1 << 4)
+        e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, Pending::from_bits_retain(1 << 4))
     }),
     ("guest-pending-debug-reserved-bits", Guest64, |e| {
-        e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, 1 << 13)
+        e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, Pending::from_bits_retain(1 << 13))
     }),
     ("guest-link-pointer-aligned", Guest64, |e| {
         let linked = link(e);
@@ -130,25 +129,25 @@ pub(super) const ROWS: &[Row] = &[
     ("msr-load-not-x2apic", Guest64, |e| load_msrs(e, &[entry(0x808, 0)])),
     ("msr-load-not-of-smm", Guest64, |e| load_msrs(e, &[entry(0x9B, 0)])),
     ("msr-load-reserved-bits", Guest64, |e| {
-        load_msrs(e, &[MsrLoadEntry { reserved: 1, ..entry(SYSENTER_CS, 0) }])
+        load_msrs(e, &[MsrEntry { reserved: 1, ..entry(SYSENTER_CS, 0) }])
     }),
     ("msr-load-value-legal", Guest64, |e| load_msrs(e, &[entry(IA32_PAT, 2)])),
     ("guest-hlt-injection", Guest64, |e| {
-        e.set(GUEST_ACTIVITY_STATE, HLT);
+        e.set(GUEST_ACTIVITY_STATE, Activity::HLT);
         inject(e, 3 << 8 | 6);
     }),
     ("guest-wait-for-sipi-outside-smm", Guest64, |e| {
         enter_smm(e);
-        e.set(GUEST_ACTIVITY_STATE, WAIT_FOR_SIPI);
+        e.set(GUEST_ACTIVITY_STATE, Activity::WAIT_FOR_SIPI);
     }),
     ("guest-entry-to-smm-blocks-smi", Guest64, |e| {
         enter_smm(e);
-        e.set(GUEST_INTERRUPTIBILITY_STATE, 0);
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::empty());
     }),
     ("guest-nmi-injection-not-blocked-by-sti", Guest64, |e| {
         e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
         inject(e, 2 << 8 | 2);
-        e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI);
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_STI);
     }),
     ("guest-nmi-injection-not-blocked-by-nmi", Guest64, |e| {
         e.set_bits(
@@ -156,37 +155,43 @@ pub(super) const ROWS: &[Row] = &[
             (PinBasedControls::NMI_EXITING | PinBasedControls::VIRTUAL_NMIS).bits().into(),
         );
         inject(e, 2 << 8 | 2);
-        e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_NMI);
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_NMI);
     }),
     ("guest-enclave-interruption-without-mov-ss", Guest64, |e| {
         add_sgx(e);
-        e.set(GUEST_INTERRUPTIBILITY_STATE, ENCLAVE_INTERRUPTION | BLOCKING_BY_MOV_SS);
+        e.set(
+            GUEST_INTERRUPTIBILITY_STATE,
+            Blocking::ENCLAVE_INTERRUPTION | Blocking::BLOCKING_BY_MOV_SS,
+        );
     }),
     ("guest-fred-ring-3-blocking-by-sti", Guest64, |e| {
         e.set_bits(GUEST_CR4, CR4_FRED);
         to_ring_3(e);
         e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
-        e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI);
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_STI);
     }),
     ("guest-pending-debug-step", Guest64, |e| {
         e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
         e.set_bits(GUEST_RFLAGS, RFLAGS_TF);
-        e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI);
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_STI);
     }),
     ("guest-pending-debug-no-step", Guest64, |e| {
         e.set_bits(GUEST_RFLAGS, RFLAGS_IF);
-        e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_STI);
-        e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, 1 << 14);
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_STI);
+        e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, Pending::BS);
     }),
     ("guest-pending-debug-rtm-alone", Guest64, |e| {
-        e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, 1 << 16 | 1 << 12 | 1)
+        e.set(
+            GUEST_PENDING_DEBUG_EXCEPTIONS,
+            Pending::RTM | Pending::ENABLED_BREAKPOINT | Pending::B0,
+        )
     }),
     ("guest-pending-debug-rtm-enabled", Guest64, |e| {
-        e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, 1 << 16)
+        e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, Pending::RTM)
     }),
     ("guest-pending-debug-rtm-without-mov-ss", Guest64, |e| {
-        e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, 1 << 16 | 1 << 12);
-        e.set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_MOV_SS);
+        e.set(GUEST_PENDING_DEBUG_EXCEPTIONS, Pending::RTM | Pending::ENABLED_BREAKPOINT);
+        e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_MOV_SS);
     }),
     ("guest-link-pointer-not-vmxon", Guest64, |e| {
         link(e);
@@ -219,7 +224,7 @@ fn inject(e: &mut Scene, event: u32) {
 fn enter_smm(e: &mut Scene) {
     e.memory.in_smm = true;
     e.turn_on(EntryControls::ENTRY_TO_SMM);
-    e.set(GUEST_INTERRUPTIBILITY_STATE, 1 << 2);
+    e.set(GUEST_INTERRUPTIBILITY_STATE, Blocking::BLOCKING_BY_SMI);
 }
 
 /// Gives the CPU SGX.
@@ -251,12 +256,12 @@ fn to_pae_without_ept(e: &mut Scene) {
     e.memory.pdptes = [0; 4];
 }
 
-fn entry(index: u32, value: u64) -> MsrLoadEntry {
-    MsrLoadEntry { index, reserved: 0, value }
+fn entry(msr: u32, value: u64) -> MsrEntry {
+    MsrEntry::new(MsrIndex(msr), value)
 }
 
 /// Loads these MSRs.
-fn load_msrs(e: &mut Scene, entries: &[MsrLoadEntry]) {
+fn load_msrs(e: &mut Scene, entries: &[MsrEntry]) {
     for (place, entry) in e.memory.msr_load_area.iter_mut().zip(entries) {
         *place = *entry;
     }

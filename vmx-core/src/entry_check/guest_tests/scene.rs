@@ -1,6 +1,6 @@
 //! Valid guests, and the means to break them.
 
-use super::{Circumstances, EntryMemory, EntryState, MsrLoadEntry};
+use super::{Circumstances, EntryMemory, EntryState};
 use crate::access_rights::AccessRights;
 use crate::capability::{Capabilities, FixedBits};
 use crate::control::{
@@ -9,6 +9,8 @@ use crate::control::{
 use crate::field::*;
 use crate::field_values::FieldValues;
 use crate::frame::PhysicalAddress;
+use crate::msr::MsrIndex;
+use crate::msr_list::MsrEntry;
 use crate::vmx_misc::VmxMisc;
 
 /// The valid states.
@@ -38,7 +40,7 @@ pub(super) struct SceneMemory {
     pub(super) linked_region_start: u32,
     pub(super) pdpt: PhysicalAddress,
     pub(super) pdptes: [u64; 4],
-    pub(super) msr_load_area: [MsrLoadEntry; 4],
+    pub(super) msr_load_area: [MsrEntry; 4],
 }
 
 impl Scene {
@@ -51,7 +53,7 @@ impl Scene {
             linked_region_start: 0,
             pdpt: PhysicalAddress(0x4000),
             pdptes: [0; 4],
-            msr_load_area: [MsrLoadEntry::default(); 4],
+            msr_load_area: [MsrEntry::new(MsrIndex(0), 0); 4],
         };
         let mut scene = Self { values: FieldValues::new(), capabilities: capabilities(), memory };
         scene.fill(base);

@@ -109,7 +109,7 @@ const BREAKS: &[Break] = &[
 
 #[test]
 fn each_rule_of_the_host_state_is_broken_alone() {
-    assert_each_breaks_one_rule(Group::HostState, BREAKS);
+    assert_each_breaks_one_rule(Group::HostState, &[BREAKS]);
 }
 
 /// Every value of one PAT entry, in every place.
