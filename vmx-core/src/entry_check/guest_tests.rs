@@ -10,18 +10,15 @@ mod segments;
 use std::vec::Vec;
 
 use super::*;
+use crate::error::{InstructionError, VmxError};
+use crate::exit_reason::ExitReason;
 use crate::msr::MsrIndex;
 use crate::msr_list::MsrEntry;
 use scene::{Base, Scene};
 
-/// The names of the broken rules of guest state and MSR loading.
+/// The names of all broken rules, those of controls and host too.
 fn broken(scene: &Scene) -> Vec<&'static str> {
-    scene.with_state(|state| {
-        check(state)
-            .filter(|violation| violation.section.group >= Group::GuestState)
-            .map(|violation| violation.rule.name)
-            .collect()
-    })
+    scene.with_state(|state| check(state).map(|violation| violation.rule.name).collect())
 }
 
 #[test]
@@ -70,34 +67,42 @@ fn rows() -> impl Iterator<Item = &'static scene::Row> {
     [registers::ROWS, segments::ROWS, events::ROWS].into_iter().flatten()
 }
 
-/// One broken guest rule fixes the answer, unless the CPU need not check it.
+/// One broken rule fixes the answer, unless the CPU need not check it.
 #[test]
 fn outcomes_follow_the_rule() {
-    let exit = |reason, qualification| Outcome::ExitedAtOnce {
-        reason: crate::ExitReason(reason),
-        qualification,
-    };
     for (name, base, breaks) in rows() {
         let mut scene = Scene::new(*base);
         breaks(&mut scene);
-        // The valid states are those of the guest alone.
-        let is_msr = name.starts_with("msr-load");
+        // The rows of MSR loading have the bad entry last.
+        let bad_entry = scene.get(crate::field::VM_ENTRY_MSR_LOAD_COUNT).into();
         scene.with_state(|state| {
-            let mut guest = check(state).filter(|v| v.section.group >= Group::GuestState);
-            let Some(violation) = guest.next() else { panic!("{name} is not broken") };
-            if check(state).any(|v| v.section.group < Group::GuestState) {
-                return;
-            }
+            let violation = check(state).next().unwrap();
+            let (guest, msrs) = match violation.section.group {
+                Group::GuestState => (Some(violation.rule.qualification), None),
+                Group::MsrLoad => (None, Some(bad_entry)),
+                group => panic!("{name} is of {group:?}"),
+            };
             let outcomes = Outcomes::of(state);
-            let optional = violation.rule.is_optional;
-            assert_eq!(outcomes.allow(Outcome::Entered), optional, "{name}");
-            if !is_msr {
-                let answer = exit(0x8000_0021, violation.rule.qualification);
-                assert!(outcomes.allow(answer), "{name}");
-                assert!(!outcomes.allow(exit(0x8000_0021, 9)), "{name}");
+            let may_enter = violation.rule.is_optional;
+            assert_eq!(outcomes.allow(Outcome::Entered), may_enter, "{name}");
+            for number in 0..30 {
+                let failed = VmxError::FailValid(InstructionError(number));
+                assert!(!outcomes.allow(Outcome::Failed(failed)), "{name}: {number}");
+            }
+            for number in 0..6 {
+                let (is_guest, is_msrs) = (guest == Some(number), msrs == Some(number));
+                assert_eq!(outcomes.allow(exit(GUEST_STATE, number)), is_guest, "{name}: {number}");
+                assert_eq!(outcomes.allow(exit(MSR_LOADING, number)), is_msrs, "{name}: {number}");
             }
         });
     }
+}
+
+const GUEST_STATE: u32 = 0x8000_0021;
+const MSR_LOADING: u32 = 0x8000_0022;
+
+fn exit(reason: u32, qualification: u64) -> Outcome {
+    Outcome::ExitedAtOnce { reason: ExitReason(reason), qualification }
 }
 
 #[test]
@@ -107,10 +112,6 @@ fn msr_loading_stops_at_the_first_bad_entry() {
     // Legal, one that a CPU may refuse, one that it must, another.
     scene.memory.msr_load_area =
         [entry(0x174, 0), entry(0x79, 0), entry(0xC000_0100, 0), entry(0x808, 0)];
-    let exit = |qualification| Outcome::ExitedAtOnce {
-        reason: crate::ExitReason(0x8000_0022),
-        qualification,
-    };
     for (count, allowed, may_enter) in [
         (0, &[][..], true),
         (1, &[], true),
@@ -120,15 +121,33 @@ fn msr_loading_stops_at_the_first_bad_entry() {
     ] {
         scene.set(crate::field::VM_ENTRY_MSR_LOAD_COUNT, count);
         scene.with_state(|state| {
-            if check(state).any(|v| v.section.group < Group::GuestState) {
-                return;
-            }
+            assert!(check(state).all(|violation| violation.section.group == Group::MsrLoad));
             let outcomes = Outcomes::of(state);
-            for qualification in 0..6 {
-                let is_allowed = allowed.contains(&qualification);
-                assert_eq!(outcomes.allow(exit(qualification)), is_allowed, "{qualification}");
+            for number in 0..6 {
+                let is_allowed = allowed.contains(&number);
+                assert_eq!(outcomes.allow(exit(MSR_LOADING, number)), is_allowed, "{number}");
+                assert!(!outcomes.allow(exit(GUEST_STATE, number)), "{number}");
             }
             assert_eq!(outcomes.allow(Outcome::Entered), may_enter);
         });
     }
+}
+
+/// WRMSR is judged by the guest's mode and the CPU's features.
+#[test]
+fn what_the_area_loads_is_judged_as_the_guests() {
+    let judge = |base, msr, value| {
+        let mut scene = Scene::new(base);
+        scene.memory.msr_load_area[0] = MsrEntry::new(MsrIndex(msr), value);
+        scene.set(crate::field::VM_ENTRY_MSR_LOAD_COUNT, 1);
+        broken(&scene).is_empty()
+    };
+    const EFER: u32 = 0xC000_0080;
+    // LME does not change under paging; without paging it may.
+    assert!(judge(Base::Guest64, EFER, 0x500) && !judge(Base::Guest64, EFER, 0));
+    assert!(judge(Base::Guest32, EFER, 0) && !judge(Base::Guest32, EFER, 0x100));
+    assert!(judge(Base::GuestReal, EFER, 0) && judge(Base::GuestReal, EFER, 0x100));
+    // The CPU of these tests has no CET; IA32_XSS is not judged.
+    assert!(!judge(Base::Guest64, MsrIndex::IA32_S_CET.0, 0));
+    assert!(judge(Base::Guest64, MsrIndex::IA32_XSS.0, u64::MAX));
 }

@@ -1,14 +1,17 @@
-//! Valid guests, and the means to break them.
+//! Valid entries to guests of three kinds, and the means to break them.
 
 use super::{Circumstances, EntryMemory, EntryState};
 use crate::access_rights::AccessRights;
-use crate::capability::{Capabilities, FixedBits};
+use crate::capability::{Capabilities, EptVpidCapabilities, FixedBits};
 use crate::control::{
-    AllowedSettings, EntryControls, PinBasedControls, PrimaryControls, SecondaryControls,
+    AllowedSettings, EntryControls, ExitControls, PinBasedControls, PrimaryControls,
+    SecondaryControls,
 };
+use crate::cpu::SegmentState;
 use crate::field::*;
 use crate::field_values::FieldValues;
 use crate::frame::PhysicalAddress;
+use crate::host_state::HostState;
 use crate::msr::MsrIndex;
 use crate::msr_list::MsrEntry;
 use crate::vmx_misc::VmxMisc;
@@ -64,10 +67,14 @@ impl Scene {
         for field in FIELDS.iter().filter(|field| field.encoding.group() == Group::GuestState) {
             self.values.set_raw(field.encoding, 0);
         }
+        self.set_host();
         self.set(PIN_BASED_CONTROLS, PinBasedControls::empty());
         self.set(PRIMARY_CONTROLS, PrimaryControls::empty());
         self.set(SECONDARY_CONTROLS, SecondaryControls::empty());
+        // Four levels of write-back tables, for guests that use them.
+        self.set(EPT_POINTER, 0x5000 | 3 << 3 | 6);
         self.set(VM_ENTRY_CONTROLS, EntryControls::empty());
+        self.set(VM_ENTRY_MSR_LOAD_COUNT, 0);
         self.set(VMCS_LINK_POINTER, u64::MAX);
         self.set(GUEST_RIP, 0x1000);
         self.set(GUEST_RFLAGS, 2);
@@ -110,6 +117,15 @@ impl Scene {
             self.set(limit_field, limit);
             self.set(rights, data);
         }
+    }
+
+    /// A 64-bit host.
+    fn set_host(&mut self) {
+        let exit = ExitControls::HOST_ADDRESS_SPACE_SIZE;
+        let segments = SegmentState { cs: 8, tr: 24, ..SegmentState::default() };
+        let host = HostState { cr0: 0x8001_0021, cr4: 0x2020, segments, ..HostState::default() };
+        self.set(VM_EXIT_CONTROLS, exit);
+        host.write(&mut self.values, exit).unwrap();
     }
 
     pub(super) fn get<V: FieldValue>(&self, field: Field<V>) -> V {
@@ -163,6 +179,7 @@ fn capabilities() -> Capabilities {
         misc: VmxMisc(0b111 << 6),
         cr0_fixed: FixedBits { must_be_one: 0x8000_0021, may_be_one: 0xFFFF_FFFF },
         cr4_fixed: FixedBits { must_be_one: 0x2000, may_be_one: 1 << 32 | 0x03FF_FFFF },
+        ept_vpid: EptVpidCapabilities::from_bits_retain(!0),
         physical_address_width: 46,
         ..Capabilities::NOTHING
     }
