@@ -1,10 +1,28 @@
 //! The VMX architecture of Intel processors, as data and types.
 //!
-//! This crate holds what a hypervisor knows *about* VT-x: VMCS fields and their
-//! types, the control words and what a CPU allows in them, the MSR bitmap, exit
-//! reasons, the lifecycle of a VMCS. It executes no instruction. The CPU is a set
-//! of narrow traits in [`cpu`], so the same hypervisor runs on a real processor
-//! (`vmx-bare-metal`) and in `cargo test` (`vmx-mock`).
+//! This crate holds what a hypervisor knows *about* VT-x. It executes no instruction.
+//! The CPU is a set of narrow traits in [`cpu`], so the same hypervisor runs on a real
+//! processor (`vmx-bare-metal`) and in `cargo test` (`vmx-mock`).
+//!
+//! | you look for | it is in |
+//! |---|---|
+//! | what the CPU can do | [`capability`], [`control`], [`control_set`] |
+//! | VMCS fields, their values, dumps | [`field`], [`field_values`], [`access_rights`] |
+//! | VMXON, VMCLEAR, VMPTRLD, launch and resume | [`lifecycle`], [`region`], [`error`] |
+//! | filling a VMCS | [`host_state`], [`guest_state`] |
+//! | **why VM entry fails** | [`entry_check`] |
+//! | which guest accesses exit | [`msr_bitmap`], [`io_bitmap`], [`vmcs_access_bitmap`] |
+//! | what a VM exit means | [`exit_reason`], [`exit_qualification`], [`instruction_information`] |
+//! | events for the guest | [`interruption`], [`guest_event_state`] |
+//! | MSRs moved at entry and exit | [`msr_list`] |
+//! | the second translation | [`ept`], [`eptp_list`], [`virtualization_exception`] |
+//! | the virtual APIC | [`virtual_apic_page`], [`posted_interrupt`] |
+//! | shadow stacks | [`ssp`], [`xsave_area`] |
+//! | memory that the CPU also touches | [`frame`] |
+//!
+//! Not here, beyond the fields and controls: the tables of sub-page permissions, PASID
+//! translation and IPI virtualisation; the dual-monitor treatment of SMIs; TDX. Nested
+//! VMX has its VMCS-access bitmaps and the union of MSR bitmaps, and no more.
 //!
 //! # What is safe
 //!

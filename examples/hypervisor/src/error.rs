@@ -6,10 +6,11 @@ use cet_policy::Refused;
 use vmx_core::capability::NoVmx;
 use vmx_core::control_set::ControlError;
 use vmx_core::cpu::VmcsAccess;
-use vmx_core::ept::{EptError, GuestPhysicalAddress};
+use vmx_core::ept::EptError;
 use vmx_core::operation_error::{EnterError, LeaveError, LoadError};
-use vmx_core::{BasicExitReason, ExitReason, VmxError, field};
+use vmx_core::{BasicExitReason, ExitReason, VmxError};
 
+use crate::ept_access::EptAccess;
 use crate::guest_memory::GuestMemoryError;
 use crate::guest_program::Role;
 
@@ -52,7 +53,7 @@ pub enum RunError {
     /// The VMX-preemption timer stopped the guest.
     GuestHangs(Role),
     /// The guest reached for memory in a way that its EPT does not allow.
-    EptViolation(Role, EptViolation),
+    EptViolation(Role, EptAccess),
     /// An exit that the hypervisor has no answer for.
     UnexpectedExit(Role, ExitReason),
 }
@@ -66,54 +67,6 @@ impl RunError {
                 | Self::Refused(_)
                 | Self::Controls(_)
                 | Self::Ept(EptError::Pointer(_) | EptError::PageSize(_))
-        )
-    }
-}
-
-/// An EPT violation, as the VM exit reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EptViolation {
-    /// The exit qualification, all bits kept.
-    pub qualification: u64,
-    /// The guest-physical address.
-    pub guest_physical_address: GuestPhysicalAddress,
-    /// The guest-linear address; means something if bit 7 of the qualification is 1.
-    pub guest_linear_address: u64,
-}
-
-impl EptViolation {
-    /// Reads it from the current VMCS, after an exit for this reason.
-    ///
-    /// # Errors
-    /// [`VmxError`] of the VMREAD that failed.
-    pub fn read<V: VmcsAccess>(vmcs: &mut V) -> Result<Self, VmxError> {
-        Ok(Self {
-            qualification: vmcs.read(field::EXIT_QUALIFICATION)?,
-            guest_physical_address: GuestPhysicalAddress(
-                vmcs.read(field::GUEST_PHYSICAL_ADDRESS)?.0,
-            ),
-            guest_linear_address: vmcs.read(field::GUEST_LINEAR_ADDRESS)?,
-        })
-    }
-
-    /// Bit 13: the access was to a shadow stack.
-    pub const fn is_shadow_stack_access(&self) -> bool {
-        self.qualification & 1 << 13 != 0
-    }
-
-    /// Bit 14: bit 60 of the entry that maps the page is 1, under supervisor
-    /// shadow-stack control.
-    pub const fn is_supervisor_shadow_stack_page(&self) -> bool {
-        self.qualification & 1 << 14 != 0
-    }
-}
-
-impl fmt::Display for EptViolation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "EPT violation at guest-physical address {:#x}, linear {:#x} (qualification {:#x})",
-            self.guest_physical_address.0, self.guest_linear_address, self.qualification
         )
     }
 }
@@ -196,7 +149,7 @@ pub fn unexpected_exit<V: VmcsAccess>(vmcs: &mut V, role: Role, reason: ExitReas
     match reason.basic() {
         _ if reason.is_entry_failure() => RunError::EntryState(role, reason),
         BasicExitReason::VMX_PREEMPTION_TIMER_EXPIRED => RunError::GuestHangs(role),
-        BasicExitReason::EPT_VIOLATION => match EptViolation::read(vmcs) {
+        BasicExitReason::EPT_VIOLATION => match EptAccess::read(vmcs) {
             Ok(violation) => RunError::EptViolation(role, violation),
             Err(error) => RunError::Vmx(error),
         },

@@ -21,6 +21,7 @@
 #![cfg(target_arch = "x86_64")]
 
 pub mod controls;
+pub mod ept_access;
 pub mod error;
 pub mod exits;
 pub mod guest_dump;

@@ -17,10 +17,12 @@ use cet_policy::{HostCet, HostMode, Policy};
 use vmx_core::VmxOperation;
 use vmx_core::cpu::VmxInstructions;
 use vmx_core::ept::{EntryFlags, EptPointerFlags};
+use vmx_core::exit_qualification::EptViolation;
 use vmx_mock::Counting;
 
 use crate::Backend;
-use crate::error::{EptViolation, RunError};
+use crate::ept_access::EptAccess;
+use crate::error::RunError;
 use crate::guest_memory::{SHADOW_STACK, TOKEN};
 use crate::guest_program::Role;
 use crate::machine::{Machine, XssRegister};
@@ -37,7 +39,7 @@ const ROUNDS: u64 = 10;
 pub struct Found {
     /// The EPT violations, one for each of the first two states of the page; `None`
     /// where the access did not exit.
-    pub violations: [Option<EptViolation>; 2],
+    pub violations: [Option<EptAccess>; 2],
     /// The guest's checks, and the host's.
     pub report: GuestReport,
 }
@@ -76,8 +78,9 @@ pub fn run<P: Policy, C: Backend>(
             Ok(()) => {}
         }
         let as_it_should = violation.is_some_and(|found| {
-            found.is_shadow_stack_access()
-                && found.is_supervisor_shadow_stack_page() == flags.contains(supervisor)
+            found.qualification.contains(EptViolation::SHADOW_STACK_ACCESS)
+                && found.qualification.contains(EptViolation::SUPERVISOR_SHADOW_STACK_PAGE)
+                    == flags.contains(supervisor)
                 && found.guest_physical_address.0 == SHADOW_STACK.0 + TOKEN % 0x1000
                 && found.guest_linear_address == TOKEN
         });
