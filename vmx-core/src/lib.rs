@@ -65,6 +65,7 @@ pub mod cpu;
 pub mod cpu_id;
 pub mod entry_check;
 pub mod ept;
+pub mod eptp_list;
 pub mod error;
 pub mod exit_qualification;
 pub mod exit_reason;
