@@ -16,8 +16,8 @@ use vmx_core::guest_state::{GuestState32, GuestState64, GuestStateReal};
 use vmx_core::host_state::HostState;
 use vmx_core::msr_list::MsrEntry;
 use vmx_core::{
-    Capabilities, ControlSet, CurrentVmcs, Frame, GuestRegisters, MsrIndex, Page, PhysicalAddress,
-    VmxError,
+    Capabilities, ControlSet, CurrentVmcs, ExitReason, Frame, GuestRegisters, MsrIndex, Page,
+    PhysicalAddress, VmxError,
 };
 use vmx_tests::entry_case::{Base, CaseMemory};
 
@@ -216,6 +216,11 @@ impl<'a> Bench<'a> {
             let _ = ept.map(guest, page, Existing::Refuse, &mut frames).ok()?;
         }
         Some(pointer)
+    }
+
+    /// Why the guest of the last entry exited.
+    pub(crate) fn exit_reason(&self) -> ExitReason {
+        self.held.get(field::EXIT_REASON).unwrap_or(ExitReason(u32::MAX))
     }
 
     /// The circumstances of the next entry.

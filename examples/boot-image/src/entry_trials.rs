@@ -8,7 +8,7 @@ use vmx_bare_metal::BareMetal;
 use vmx_core::entry_check::{EntryState, Outcomes, SECTIONS, check};
 use vmx_core::field_values::FieldValues;
 use vmx_core::host_state::HostState;
-use vmx_core::{Capabilities, CpuId, Page, Vmcs, VmxOperation};
+use vmx_core::{BasicExitReason, Capabilities, CpuId, Page, Vmcs, VmxOperation};
 use vmx_tests::entry_case::{Base, Case, CaseMemory, Editor};
 use vmx_tests::entry_cases::{CASES, EXCEPTIONS};
 
@@ -98,6 +98,11 @@ fn try_all(bench: &mut Bench<'_>, capabilities: &Capabilities, tally: &mut Tally
         let Some((values, memory)) = bench.base(base) else { continue };
         let trial = Trial { values, memory, what: "the valid state", case: None };
         tally.compare(bench, capabilities, &trial);
+        let reason = bench.exit_reason().basic();
+        if reason != BasicExitReason::VMCALL {
+            tally.failed += 1;
+            say(format_args!("error the valid state, {base:?}: exits by {reason}, not VMCALL"));
+        }
     }
     tally.basics(entry_basics::with_vmcs(bench.vmcs(), &base, capabilities, true));
     for case in CASES.iter().copied().flatten() {
