@@ -77,6 +77,7 @@ pub(crate) const ALL: &[BootCheck] = &[
         "policy=lazy fault=guest-hang",
         End::Fails("VMX-preemption timer"),
     ),
+    demo("failed VM entries explained", "example=explain_entry_failure", End::Passes),
     demo(
         "a failed VM entry: host state",
         "policy=lazy fault=host-state",
