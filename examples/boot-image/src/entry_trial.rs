@@ -4,7 +4,7 @@ use vmx_bare_metal::BareMetal;
 use vmx_core::control::{
     EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
 };
-use vmx_core::cpu::{ControlRegisters, EntryInstruction, VmcsAccess};
+use vmx_core::cpu::{ControlRegisters, VmcsAccess};
 use vmx_core::entry_check::{Circumstances, Outcome};
 use vmx_core::ept::{
     EntryFlags, Ept, EptPointer, EptPointerFlags, EptRules, Existing, GuestPhysicalAddress, Level,
@@ -56,6 +56,10 @@ const WANTED: ControlSet = ControlSet {
     ..ControlSet::EMPTY
 };
 
+/// What a guest in real mode needs.
+const UNRESTRICTED: SecondaryControls =
+    SecondaryControls::ENABLE_EPT.union(SecondaryControls::UNRESTRICTED_GUEST);
+
 /// The controls of a valid state on this CPU.
 pub(crate) fn controls(capabilities: &Capabilities) -> Result<ControlSet, &'static str> {
     ControlSet::negotiate(capabilities, &REQUIRED, &WANTED)
@@ -82,7 +86,6 @@ pub(crate) struct Bench<'a> {
     current: CurrentVmcs<'a, BareMetal>,
     capabilities: Capabilities,
     host: HostState,
-    launched: bool,
     /// What the VMCS holds; read again whenever the CPU may have changed it.
     held: FieldValues,
     /// The valid state with a 64-bit guest.
@@ -135,15 +138,19 @@ impl<'a> Bench<'a> {
             current,
             capabilities: *capabilities,
             host: *host,
-            launched: false,
             held: valid.clone(),
             valid,
             memory,
         })
     }
 
+    /// Whether the CPU has such guests.
+    pub(crate) fn has(&self, base: Base) -> bool {
+        base != Base::GuestReal || self.capabilities.secondary.allows(UNRESTRICTED)
+    }
+
     /// A valid state with such a guest, and the memory that it uses; `None` where the
-    /// CPU has no such guests.
+    /// CPU [has](Self::has) no such guests, or its state could not be made.
     pub(crate) fn base(&self, base: Base) -> Option<(FieldValues, CaseMemory)> {
         let mut values = self.valid.clone();
         match base {
@@ -183,12 +190,11 @@ impl<'a> Bench<'a> {
 
     /// Behind EPT that maps memory to itself, with CS where the program is.
     fn make_real(&self, values: &mut FieldValues) -> Option<()> {
-        let controls = SecondaryControls::ENABLE_EPT | SecondaryControls::UNRESTRICTED_GUEST;
-        if !self.capabilities.secondary.allows(controls) {
+        if !self.has(Base::GuestReal) {
             return None;
         }
         let secondary = values.get(field::SECONDARY_CONTROLS).unwrap_or_default();
-        values.set(field::SECONDARY_CONTROLS, secondary | controls);
+        values.set(field::SECONDARY_CONTROLS, secondary | UNRESTRICTED);
         values.set(field::EPT_POINTER, self.identity_ept()?.bits());
         let entry = Self::leave_ia32e_mode(values);
         let code_base = address_of(&GUEST_CODE).0 as u32;
@@ -225,9 +231,7 @@ impl<'a> Bench<'a> {
 
     /// The circumstances of the next entry.
     pub(crate) fn circumstances(&self) -> Circumstances {
-        let instruction =
-            if self.launched { EntryInstruction::Resume } else { EntryInstruction::Launch };
-        Circumstances { instruction, is_launched: self.launched, ..Circumstances::LAUNCH }
+        self.current.circumstances()
     }
 
     /// The CPU, with the VMCS.
@@ -264,7 +268,7 @@ impl<'a> Bench<'a> {
             unsafe { self.current.enter(&mut registers) }
         } else {
             // The world switch would write the field anew.
-            Err(entry_basics::enter_that_fails(self.launched))
+            Err(entry_basics::enter_that_fails(self.circumstances().is_launched))
         };
         self.restore_control_registers();
         let outcome = match entered {
@@ -273,10 +277,7 @@ impl<'a> Bench<'a> {
                 let qualification = self.current.read(field::EXIT_QUALIFICATION);
                 Outcome::ExitedAtOnce { reason, qualification: qualification.unwrap_or(u64::MAX) }
             }
-            Ok(_) => {
-                self.launched = true;
-                Outcome::Entered
-            }
+            Ok(_) => Outcome::Entered,
         };
         self.held = FieldValues::read(&mut self.current);
         Ok(outcome)

@@ -5,7 +5,7 @@
 //! CPU answers must be what the rules allow.
 
 use vmx_bare_metal::BareMetal;
-use vmx_core::entry_check::{EntryState, Outcomes, SECTIONS, check};
+use vmx_core::entry_check::{EntryState, Group as RuleGroup, Outcomes, SECTIONS, check};
 use vmx_core::field_values::FieldValues;
 use vmx_core::host_state::HostState;
 use vmx_core::{BasicExitReason, Capabilities, CpuId, Page, Vmcs, VmxOperation};
@@ -41,18 +41,29 @@ pub(crate) fn run() -> ExitKind {
 }
 
 fn tell(tally: &Tally) -> ExitKind {
-    let rules: usize = SECTIONS.iter().map(|section| section.rules.len()).sum();
-    let exceptions: usize = EXCEPTIONS.iter().map(|group| group.len()).sum();
+    let (mut rules, mut cases, mut exceptions, mut failed) = (0, 0, 0, tally.failed);
+    for section in SECTIONS {
+        for rule in section.rules {
+            let has_case = CASES.iter().copied().flatten().any(|case| case.rule == rule.name)
+                // `entry_basics` tries these.
+                || section.group == RuleGroup::Basic;
+            let has_reason = EXCEPTIONS.iter().copied().flatten().any(|e| e.rule == rule.name);
+            rules += 1;
+            cases += u64::from(has_case);
+            exceptions += u64::from(has_reason);
+            if has_case == has_reason {
+                failed += 1;
+                say(format_args!("error {}: must have a case or a reason", rule.name));
+            }
+        }
+    }
     say(format_args!(
-        "summary {rules} rules: {} with a case, {exceptions} without, each with its reason; here \
-         {} states entered, {} cases not possible on this CPU, {} disagreements",
-        rules - exceptions,
-        tally.states,
-        tally.impossible,
-        tally.failed
+        "summary {rules} rules: {cases} with a case, {exceptions} without, each with its reason; \
+         here {} states entered, {} cases not possible on this CPU, {failed} disagreements",
+        tally.states, tally.impossible,
     ));
-    say(format_args!("end passed={} failed={}", tally.states - tally.failed, tally.failed));
-    if tally.failed == 0 { ExitKind::Passed } else { ExitKind::Failed }
+    say(format_args!("end passed={} failed={failed}", tally.states.saturating_sub(failed)));
+    if failed == 0 { ExitKind::Passed } else { ExitKind::Failed }
 }
 
 fn trials() -> Result<Tally, &'static str> {
@@ -92,10 +103,20 @@ pub(crate) fn with_bench(
 }
 
 fn try_all(bench: &mut Bench<'_>, capabilities: &Capabilities, tally: &mut Tally) {
-    let Some((base, _)) = bench.base(Base::Guest64) else { return };
+    let Some((base, _)) = bench.base(Base::Guest64) else {
+        tally.failed += 1;
+        say(format_args!("error there is no valid state to begin with"));
+        return;
+    };
     tally.basics(entry_basics::with_vmcs(bench.vmcs(), &base, capabilities, false));
     for base in [Base::Guest64, Base::Guest32, Base::GuestReal] {
-        let Some((values, memory)) = bench.base(base) else { continue };
+        let Some((values, memory)) = bench.base(base) else {
+            if bench.has(base) {
+                tally.failed += 1;
+                say(format_args!("error no valid state could be made for {base:?}"));
+            }
+            continue;
+        };
         let trial = Trial { values, memory, what: "the valid state", case: None };
         tally.compare(bench, capabilities, &trial);
         let reason = bench.exit_reason().basic();
