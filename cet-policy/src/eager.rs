@@ -1,7 +1,7 @@
 //! Save and reload at every put and load.
 
+use vmx_core::cet::{Ssp, SspRegister};
 use vmx_core::cpu::SupervisorSsp;
-use vmx_core::{Ssp, SspRegister};
 
 use crate::host::{HostCet, HostMode, Refused};
 use crate::policy::{Exits, Policy, PolicyCpu, Ways};

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use vmx_core::{SspRegister, VmxError};
+use vmx_core::VmxError;
+use vmx_core::cet::SspRegister;
 
 use crate::host::Refused;
 use crate::legality::IllegalValue;

@@ -1,8 +1,8 @@
 //! What the CPU has of CET, and what the guest is offered.
 
-use vmx_core::LinearAddressWidth;
 use vmx_core::capability::linear_address_width;
 use vmx_core::cpu::Cpuid;
+use vmx_core::memory::LinearAddressWidth;
 
 /// CET and its XSAVE state on one CPU, as CPUID tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

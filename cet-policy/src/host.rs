@@ -2,9 +2,10 @@
 
 use core::fmt;
 
+use vmx_core::Capabilities;
+use vmx_core::cet::CET_S;
 use vmx_core::control::{EntryControls, ExitControls};
-use vmx_core::xsave_area::CET_S;
-use vmx_core::{Capabilities, LinearAddressWidth};
+use vmx_core::memory::LinearAddressWidth;
 
 use crate::features::{CpuCet, GuestCet};
 

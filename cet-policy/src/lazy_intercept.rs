@@ -1,6 +1,6 @@
 //! Intercept until the guest uses the registers; then as [`Eager`].
 
-use vmx_core::{Ssp, SspRegister};
+use vmx_core::cet::{Ssp, SspRegister};
 
 use crate::eager::Eager;
 use crate::host::{HostCet, Refused};

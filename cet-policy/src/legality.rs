@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use vmx_core::{LinearAddressWidth, MsrIndex, Ssp, ssp::CetControl};
+use vmx_core::MsrIndex;
+use vmx_core::cet::{CetControl, Ssp};
+use vmx_core::memory::LinearAddressWidth;
 
 use crate::features::GuestCet;
 
@@ -47,7 +49,8 @@ impl core::error::Error for IllegalValue {}
 ///
 /// ```
 /// use cet_policy::{GuestCet, IllegalValue, check_msr_value};
-/// use vmx_core::{LinearAddressWidth::Bits48, MsrIndex};
+/// use vmx_core::MsrIndex;
+/// use vmx_core::memory::LinearAddressWidth::Bits48;
 /// let guest = GuestCet { shadow_stacks: true, ..GuestCet::default() };
 /// let check = |msr, value| check_msr_value(MsrIndex(msr), value, &guest, Bits48);
 /// assert_eq!(check(0x6A4, 0x8000), Some(Ok(())));
@@ -85,7 +88,7 @@ pub fn check_msr_value(
 
 /// A value for one of the shadow-stack-pointer MSRs.
 pub(crate) fn check_ssp(value: u64, width: LinearAddressWidth) -> Result<Ssp, IllegalValue> {
-    use vmx_core::ssp::IllegalSsp;
+    use vmx_core::cet::IllegalSsp;
     Ssp::new(value, width).map_err(|illegal| match illegal {
         IllegalSsp::Misaligned => IllegalValue::Misaligned,
         IllegalSsp::NotCanonical => IllegalValue::NotCanonical,
@@ -132,7 +135,7 @@ fn check_control(
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use vmx_core::LinearAddressWidth::{Bits48, Bits57};
+    use vmx_core::memory::LinearAddressWidth::{Bits48, Bits57};
 
     const ALL: GuestCet = GuestCet { shadow_stacks: true, indirect_branch_tracking: true, xss: 0 };
 

@@ -33,7 +33,8 @@
 //!
 //! ```
 //! use cet_policy::{GuestCet, HostCet, HostMode, LazyIntercept, VcpuCet, WriteAnswer};
-//! use vmx_core::{MsrBitmap, MsrIndex, cpu::{CetSupervisorXstate, SupervisorSsp, VmcsAccess}};
+//! use vmx_core::{MsrBitmap, MsrIndex};
+//! use vmx_core::cpu::{CetSupervisorXstate, SupervisorSsp, VmcsAccess};
 //!
 //! /// One vCPU of your hypervisor, whatever CPU it runs on.
 //! fn run<C: SupervisorSsp + CetSupervisorXstate + VmcsAccess>(

@@ -1,8 +1,8 @@
 //! The policy trait and its contract.
 
 use bitflags::bitflags;
+use vmx_core::cet::{Ssp, SspRegister, SspRegisters};
 use vmx_core::cpu::{CetSupervisorXstate, SupervisorSsp};
-use vmx_core::{Ssp, SspRegister, SspRegisters};
 
 use crate::host::{HostCet, Refused};
 

@@ -1,10 +1,12 @@
 //! One vCPU's CET state: what every policy shares.
 
+use vmx_core::cet::CET_S;
+use vmx_core::cet::CetControl;
+use vmx_core::cet::{Ssp, SspRegister};
 use vmx_core::cpu::VmcsAccess;
-use vmx_core::field::{GUEST_INTERRUPT_SSP_TABLE_ADDR, GUEST_S_CET, GUEST_SSP};
-use vmx_core::ssp::CetControl;
-use vmx_core::xsave_area::CET_S;
-use vmx_core::{MsrAccess, MsrBitmap, MsrIndex, Ssp, SspRegister, VmxError};
+use vmx_core::intercept::MsrAccess;
+use vmx_core::vmcs::field::{GUEST_INTERRUPT_SSP_TABLE_ADDR, GUEST_S_CET, GUEST_SSP};
+use vmx_core::{MsrBitmap, MsrIndex, VmxError};
 
 use crate::answer::{ReadAnswer, Reset, WriteAnswer};
 use crate::error::{NotOffered, OfferError, RestoreError, SCetError};

@@ -1,6 +1,6 @@
 //! Save and reload by XSAVES and XRSTORS of component 12.
 
-use vmx_core::{CetSupervisorArea, Ssp, SspRegister};
+use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
 
 use crate::host::{HostCet, HostMode, Refused};
 use crate::policy::{Exits, Policy, PolicyCpu, Ways};

@@ -1,6 +1,7 @@
 //! Differences between the rules of the CET MSRs and a CPU, looked up in the table.
 
-use vmx_core::{LinearAddressWidth, MsrIndex};
+use vmx_core::MsrIndex;
+use vmx_core::memory::LinearAddressWidth;
 
 use crate::departures::{Departure, find};
 

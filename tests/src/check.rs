@@ -10,7 +10,9 @@ use std::collections::HashSet;
 use std::hash::DefaultHasher;
 
 use cet_policy::{Policy, VcpuCet};
-use vmx_core::{MsrAccess, MsrBitmap, MsrIndex, Page, SspRegister};
+use vmx_core::cet::SspRegister;
+use vmx_core::intercept::MsrAccess;
+use vmx_core::{MsrBitmap, MsrIndex, Page};
 
 use crate::driver::Driver;
 use crate::machine::LastXrstors;

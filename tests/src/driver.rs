@@ -6,8 +6,9 @@ use cet_policy::{
     Exits, GuestCet, HostCet, OfferError, Policy, ReadAnswer, Refused, Reset, SCetError,
     SupervisorState, VcpuCet, WriteAnswer,
 };
-use vmx_core::ssp::CetControl;
-use vmx_core::{MsrBitmap, MsrIndex, Ssp, SspRegister, VmxError};
+use vmx_core::cet::CetControl;
+use vmx_core::cet::{Ssp, SspRegister};
+use vmx_core::{MsrBitmap, MsrIndex, VmxError};
 
 use crate::machine::Cpu;
 

@@ -3,9 +3,10 @@
 
 use vmx_core::control::EntryControls;
 use vmx_core::entry_check::EntryMemory;
-use vmx_core::field::{self, Encoding, Field, FieldValue, ReadWrite};
-use vmx_core::field_values::FieldValues;
 use vmx_core::msr_list::MsrEntry;
+use vmx_core::vmcs::FieldValues;
+use vmx_core::vmcs::field;
+use vmx_core::vmcs::field::{Encoding, Field, FieldValue, ReadWrite};
 use vmx_core::{Capabilities, PhysicalAddress};
 
 /// The valid state that a case starts from.

@@ -1,6 +1,6 @@
 //! Differences between the table of VMCS fields and a CPU, each with its reason.
 
-use vmx_core::field::Encoding;
+use vmx_core::vmcs::field::Encoding;
 
 /// A field that the table and a CPU judge differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

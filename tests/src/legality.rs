@@ -6,7 +6,8 @@
 //! Enforcement Technology", MSRs.
 
 use cet_policy::GuestCet;
-use vmx_core::{LinearAddressWidth, MsrIndex};
+use vmx_core::MsrIndex;
+use vmx_core::memory::LinearAddressWidth;
 
 /// Whether bits from the top of the address width upwards are all equal.
 pub const fn is_canonical(value: u64, width: LinearAddressWidth) -> bool {

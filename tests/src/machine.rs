@@ -11,11 +11,12 @@
 
 use std::panic::resume_unwind;
 
+use vmx_core::VmxError;
+use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
 use vmx_core::cpu::{CetSupervisorXstate, SupervisorSsp, VmcsAccess};
-use vmx_core::field::Encoding;
-use vmx_core::{
-    CetSupervisorArea, InstructionError, LinearAddressWidth, Ssp, SspRegister, VmxError,
-};
+use vmx_core::memory::LinearAddressWidth;
+use vmx_core::vmcs::InstructionError;
+use vmx_core::vmcs::field::Encoding;
 
 use crate::legality::ssp_is_legal;
 
@@ -281,7 +282,7 @@ impl VmcsAccess for Cpu {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vmx_core::LinearAddressWidth::Bits48;
+    use vmx_core::memory::LinearAddressWidth::Bits48;
 
     fn ssp(value: u64) -> Ssp {
         Ssp::new(value, Bits48).unwrap()

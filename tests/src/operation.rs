@@ -1,7 +1,7 @@
 //! What can happen to two vCPUs on two CPUs.
 
 use cet_policy::{GuestCet, Reset};
-use vmx_core::SspRegister;
+use vmx_core::cet::SspRegister;
 
 use crate::machine::XSS_CET_S;
 

@@ -1,10 +1,11 @@
 //! The machine on which a policy is checked.
 
 use cet_policy::{CpuCet, GuestCet, HostCet, HostMode, Refused};
+use vmx_core::Capabilities;
 use vmx_core::capability::FixedBits;
+use vmx_core::capability::VmxBasic;
 use vmx_core::control::AllowedSettings;
-use vmx_core::vmx_basic::VmxBasic;
-use vmx_core::{Capabilities, LinearAddressWidth};
+use vmx_core::memory::LinearAddressWidth;
 
 use crate::machine::{Hardware, XSS_CET_S};
 use crate::operation::OFFERED;

@@ -6,7 +6,9 @@ mod look;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use cet_policy::{GuestCet, Refused, Reset, SupervisorState, WriteAnswer};
-use vmx_core::{MsrAccess, MsrBitmap, MsrIndex, Page, Ssp, SspRegister, VmxError};
+use vmx_core::cet::{Ssp, SspRegister};
+use vmx_core::intercept::MsrAccess;
+use vmx_core::{MsrBitmap, MsrIndex, Page, VmxError};
 
 use crate::driver::Driver;
 use crate::legality::{control_is_legal, guest_may_write};
@@ -393,7 +395,7 @@ impl<'p, D: Driver> World<'p, D> {
         Ok(true)
     }
 
-    fn width(&self) -> vmx_core::LinearAddressWidth {
+    fn width(&self) -> vmx_core::memory::LinearAddressWidth {
         self.setup.hardware.width
     }
 }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests, which the lint does not take for tests.
 
 use cet_policy::{Eager, HostMode, LazyIntercept, Policy, Reset, VcpuCet, XsaveBacked};
-use vmx_core::{LinearAddressWidth, MsrBitmap, MsrIndex, Page, Ssp, SspRegister};
+use vmx_core::cet::{Ssp, SspRegister};
+use vmx_core::memory::LinearAddressWidth;
+use vmx_core::{MsrBitmap, MsrIndex, Page};
 use vmx_mock::{Counting, Counts};
 use vmx_tests::Setup;
 use vmx_tests::broken::{FlawedXsave, HostByXsaves};

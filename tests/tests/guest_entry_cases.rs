@@ -1,15 +1,15 @@
 //! The cases of the guest's VM-entry rules against the rules themselves.
 
-use vmx_core::access_rights::AccessRights;
 use vmx_core::capability::FixedBits;
+use vmx_core::capability::VmxMisc;
 use vmx_core::control::{
     AllowedSettings, EntryControls, PinBasedControls, PrimaryControls, SecondaryControls,
 };
 use vmx_core::entry_check::{Circumstances, EntryState, Group, SECTIONS, check};
-use vmx_core::field::*;
-use vmx_core::field_values::FieldValues;
 use vmx_core::msr_list::MsrEntry;
-use vmx_core::vmx_misc::VmxMisc;
+use vmx_core::vmcs::AccessRights;
+use vmx_core::vmcs::FieldValues;
+use vmx_core::vmcs::field::*;
 use vmx_core::{Capabilities, MsrIndex, PhysicalAddress};
 use vmx_tests::departures;
 use vmx_tests::entry_case::{Base, Case, CaseMemory, Editor, NotShown};
@@ -155,7 +155,7 @@ fn capabilities() -> Capabilities {
         misc: VmxMisc(0b111 << 6),
         cr0_fixed: FixedBits { must_be_one: 0x8000_0021, may_be_one: 0xFFFF_FFFF },
         cr4_fixed: FixedBits { must_be_one: 0x2000, may_be_one: 0x03F7_3FFF },
-        linear_address_width: vmx_core::LinearAddressWidth::Bits57,
+        linear_address_width: vmx_core::memory::LinearAddressWidth::Bits57,
         physical_address_width: 40,
         ..Capabilities::NOTHING
     }

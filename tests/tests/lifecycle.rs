@@ -3,12 +3,13 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests, which the lint does not take for tests.
 
+use vmx_core::cpu::CpuId;
 use vmx_core::cpu::EntryInstruction;
-use vmx_core::field::EXIT_REASON;
-use vmx_core::operation_error::{LeaveError, LoadError};
+use vmx_core::vmcs::InstructionError;
+use vmx_core::vmcs::field::EXIT_REASON;
+use vmx_core::vmcs::{LeaveError, LoadError};
 use vmx_core::{
-    Capabilities, CpuId, Frame, GuestRegisters, InstructionError, Page, PhysicalAddress, Vmcs,
-    VmxError, VmxOperation,
+    Capabilities, Frame, GuestRegisters, Page, PhysicalAddress, Vmcs, VmxError, VmxOperation,
 };
 use vmx_mock::mocks::MockCpu;
 

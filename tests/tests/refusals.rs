@@ -4,8 +4,10 @@ use cet_policy::{
     CpuCet, Eager, GuestCet, HostCet, HostMode, IllegalValue, LazyIntercept, NotOffered,
     OfferError, Policy, Refused, SupervisorState, VcpuCet, XsaveBacked,
 };
+use vmx_core::cet::{Ssp, SspRegister};
 use vmx_core::control::{AllowedSettings, ControlWord, EntryControls, ExitControls};
-use vmx_core::{Capabilities, LinearAddressWidth, MsrBitmap, Page, Ssp, SspRegister, VmxError};
+use vmx_core::memory::LinearAddressWidth;
+use vmx_core::{Capabilities, MsrBitmap, Page, VmxError};
 use vmx_tests::Setup;
 use vmx_tests::machine::{Cpu, Fields, Hardware, XSS_CET_S};
 use vmx_tests::operation::{NOT_OFFERED, OFFERED};

@@ -7,8 +7,10 @@ use cet_policy::{
 };
 use mockall::Sequence;
 use mockall::predicate::eq;
-use vmx_core::field::GUEST_S_CET;
-use vmx_core::{LinearAddressWidth, MsrBitmap, MsrIndex, Page, Ssp, SspRegister};
+use vmx_core::cet::{Ssp, SspRegister};
+use vmx_core::memory::LinearAddressWidth;
+use vmx_core::vmcs::field::GUEST_S_CET;
+use vmx_core::{MsrBitmap, MsrIndex, Page};
 use vmx_mock::mocks::MockCpu;
 use vmx_tests::Setup;
 

@@ -4,21 +4,22 @@
 //! The CPU is a set of narrow traits in [`cpu`], so the same hypervisor runs on a real
 //! processor (`vmx-bare-metal`) and in `cargo test` (`vmx-mock`).
 //!
-//! | you look for | it is in |
+//! | chapter | it holds |
 //! |---|---|
-//! | what the CPU can do | [`capability`], [`control`], [`control_set`] |
-//! | VMCS fields, their values, dumps | [`field`], [`field_values`], [`access_rights`] |
-//! | VMXON, VMCLEAR, VMPTRLD, launch and resume | [`lifecycle`], [`region`], [`error`] |
-//! | filling a VMCS | [`host_state`], [`guest_state`] |
-//! | **why VM entry fails** | [`entry_check`] |
-//! | which guest accesses exit | [`msr_bitmap`], [`io_bitmap`], [`vmcs_access_bitmap`] |
-//! | what a VM exit means | [`exit_reason`], [`exit_qualification`], [`instruction_information`] |
-//! | events for the guest | [`interruption`], [`guest_event_state`] |
-//! | MSRs moved at entry and exit | [`msr_list`] |
-//! | the second translation | [`ept`], [`eptp_list`], [`virtualization_exception`] |
-//! | the virtual APIC | [`virtual_apic_page`], [`posted_interrupt`] |
-//! | shadow stacks | [`ssp`], [`xsave_area`] |
-//! | memory that the CPU also touches | [`frame`] |
+//! | [`memory`] | pages that the CPU also touches, addresses |
+//! | [`msr`], [`cet`] | MSR numbers and values; shadow-stack pointers and their XSAVE component |
+//! | [`cpu`] | how the CPU is seen: the traits |
+//! | [`control`] | control words and their negotiation |
+//! | [`capability`] | what the CPU can do |
+//! | [`vmcs`] | fields, their values, dumps; VMXON, VMCLEAR, VMPTRLD, launch and resume |
+//! | [`intercept`] | which guest accesses exit |
+//! | [`exit`] | what a VM exit means |
+//! | [`event`] | events for the guest |
+//! | [`state`] | filling a VMCS |
+//! | [`msr_list`] | MSRs moved at entry and exit |
+//! | [`ept`] | the second translation |
+//! | [`apic`] | the virtual APIC |
+//! | [`entry_check`] | **why VM entry fails** |
 //!
 //! Not here, beyond the fields and controls: the tables of sub-page permissions, PASID
 //! translation and IPI virtualisation; the dual-monitor treatment of SMIs; TDX. Nested
@@ -27,7 +28,7 @@
 //! # What is safe
 //!
 //! Safety lives in the methods. A safe method takes closed names and checked
-//! values: one of three shadow-stack-pointer registers with an [`Ssp`], a VMX
+//! values: one of three shadow-stack-pointer registers with an [`Ssp`](cet::Ssp), a VMX
 //! region that owns its page. What can break memory safety (an MSR by number, a
 //! control register, VM entry) is an `unsafe fn` with a numbered contract. A safe
 //! method may raise an exception in the host on a CPU that lacks the feature: an
@@ -57,55 +58,40 @@
 //! ```
 #![no_std]
 
-pub mod access_rights;
-pub mod capability;
-pub mod control;
-pub mod control_set;
-pub mod cpu;
-pub mod cpu_id;
-pub mod entry_check;
-pub mod ept;
-pub mod eptp_list;
-pub mod error;
-pub mod exit_qualification;
-pub mod exit_reason;
-pub mod field;
-pub mod field_values;
-pub mod frame;
-pub mod general_register;
-pub mod guest_event_state;
-pub mod guest_registers;
-pub mod guest_state;
-pub mod host_state;
-pub mod instruction_information;
-pub mod interruption;
-pub mod io_bitmap;
-pub mod lifecycle;
-pub mod msr;
-pub mod msr_bitmap;
-pub mod msr_list;
-pub mod operation_error;
-mod page_bits;
-pub mod posted_interrupt;
-pub mod region;
-pub mod ssp;
-pub mod virtual_apic_page;
-pub mod virtualization_exception;
-pub mod vmcs_access_bitmap;
-pub mod vmx_basic;
-pub mod vmx_misc;
-pub mod xsave_area;
+// In the order of the manual.
+pub mod memory;
 
-pub use access_rights::AccessRights;
+pub mod msr;
+
+pub mod cet;
+
+pub mod cpu;
+
+pub mod control;
+
+pub mod capability;
+
+pub mod vmcs;
+
+pub mod intercept;
+
+pub mod exit;
+
+pub mod event;
+
+pub mod state;
+
+pub mod msr_list;
+
+pub mod ept;
+
+pub mod apic;
+
+pub mod entry_check;
+
 pub use capability::Capabilities;
-pub use control_set::ControlSet;
-pub use cpu_id::CpuId;
-pub use error::{InstructionError, VmxError};
-pub use exit_reason::{BasicExitReason, ExitReason};
-pub use frame::{Frame, Memory, Page, PhysicalAddress};
-pub use guest_registers::GuestRegisters;
-pub use lifecycle::{CurrentVmcs, Vmcs, VmxOperation};
+pub use cpu::GuestRegisters;
+pub use intercept::MsrBitmap;
+pub use memory::{Frame, Page, PhysicalAddress};
 pub use msr::MsrIndex;
-pub use msr_bitmap::{MsrAccess, MsrBitmap};
-pub use ssp::{LinearAddressWidth, Ssp, SspRegister, SspRegisters};
-pub use xsave_area::CetSupervisorArea;
+pub use vmcs::{CurrentVmcs, Vmcs, VmxError, VmxOperation};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use vmx_core::MsrIndex;
-use vmx_core::field::Encoding;
+use vmx_core::vmcs::field::Encoding;
 use vmx_tests::cet_msr_difference::{CetMsrDifference, Instruction};
 use vmx_tests::field_difference::FieldDifference;
 

@@ -13,8 +13,10 @@
 use core::arch::asm;
 
 use vmx_core::cpu::{InveptScope, InvvpidScope, VmcsAccess};
-use vmx_core::field::{self, Encoding};
-use vmx_core::{InstructionError, PhysicalAddress, VmxError};
+use vmx_core::vmcs::InstructionError;
+use vmx_core::vmcs::field;
+use vmx_core::vmcs::field::Encoding;
+use vmx_core::{PhysicalAddress, VmxError};
 
 use crate::BareMetal;
 

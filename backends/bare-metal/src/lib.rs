@@ -10,7 +10,8 @@
 //!
 //! ```no_run
 //! use vmx_bare_metal::BareMetal;
-//! use vmx_core::{Capabilities, CpuId, Frame, VmxOperation};
+//! use vmx_core::{Capabilities, Frame, VmxOperation};
+//! use vmx_core::cpu::CpuId;
 //!
 //! fn start(frame: Frame<'static>) -> Result<(), Box<dyn core::error::Error>> {
 //!     // SAFETY: this kernel runs in ring 0 with a thread pinned to each CPU, has

@@ -3,8 +3,9 @@
 use core::ops::Range;
 use core::ptr::with_exposed_provenance;
 
-use vmx_core::frame::PAGE_SIZE;
-use vmx_core::{Memory, Page, PhysicalAddress};
+use vmx_core::memory::Memory;
+use vmx_core::memory::PAGE_SIZE;
+use vmx_core::{Page, PhysicalAddress};
 
 /// A range of physical memory that the host has mapped at a constant distance:
 /// linear address = physical address + offset (modulo 2^64).

@@ -6,11 +6,11 @@
 //! Operation".
 
 use vmx_core::capability::FixedBits;
+use vmx_core::capability::VmxBasic;
 use vmx_core::cpu::{ControlRegisters, Cpuid, InveptScope, InvvpidScope, Msr, VmxInstructions};
 use vmx_core::msr::NamedMsr;
-use vmx_core::operation_error::EnterError;
-use vmx_core::region::{VmcsRegion, VmxonRegion};
-use vmx_core::vmx_basic::VmxBasic;
+use vmx_core::vmcs::EnterError;
+use vmx_core::vmcs::{VmcsRegion, VmxonRegion};
 use vmx_core::{MsrIndex, VmxError};
 
 use crate::BareMetal;

@@ -2,9 +2,9 @@
 
 use core::arch::asm;
 
+use vmx_core::cet::CET_S;
+use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
 use vmx_core::cpu::{CetSupervisorXstate, SupervisorSsp};
-use vmx_core::xsave_area::CET_S;
-use vmx_core::{CetSupervisorArea, Ssp, SspRegister};
 use x86::msr::{rdmsr, wrmsr};
 
 use crate::BareMetal;

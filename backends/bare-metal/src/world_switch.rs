@@ -7,7 +7,8 @@ use core::arch::naked_asm;
 
 use memoffset::offset_of;
 use vmx_core::cpu::{EntryInstruction, WorldSwitch};
-use vmx_core::{GuestRegisters, VmxError, field};
+use vmx_core::vmcs::field;
+use vmx_core::{GuestRegisters, VmxError};
 
 use crate::BareMetal;
 use crate::instructions::failure;

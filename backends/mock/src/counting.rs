@@ -1,15 +1,16 @@
 //! A wrapper around any backend that counts.
 
+use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
 use vmx_core::cpu::{
     CetSupervisorXstate, ControlRegisters, Cpuid, CpuidResult, EntryInstruction, InveptScope,
     InvvpidScope, Msr, SegmentState, Segments, SupervisorSsp, VmcsAccess, VmxInstructions,
     WorldSwitch,
 };
-use vmx_core::field::Encoding;
 use vmx_core::msr::NamedMsr;
-use vmx_core::operation_error::EnterError;
-use vmx_core::region::{VmcsRegion, VmxonRegion};
-use vmx_core::{CetSupervisorArea, GuestRegisters, MsrIndex, Ssp, SspRegister, VmxError};
+use vmx_core::vmcs::EnterError;
+use vmx_core::vmcs::field::Encoding;
+use vmx_core::vmcs::{VmcsRegion, VmxonRegion};
+use vmx_core::{GuestRegisters, MsrIndex, VmxError};
 
 use crate::Counts;
 
@@ -20,7 +21,8 @@ use crate::Counts;
 ///
 /// ```
 /// use vmx_core::cpu::SupervisorSsp;
-/// use vmx_core::{LinearAddressWidth, Ssp, SspRegister};
+/// use vmx_core::cet::{Ssp, SspRegister};
+/// use vmx_core::memory::LinearAddressWidth;
 /// use vmx_mock::Counting;
 ///
 /// /// What you test: puts a value into IA32_PL0_SSP if it is not there yet.
@@ -52,7 +54,7 @@ use crate::Counts;
 /// ensure(&mut cpu, value);
 /// let second = cpu.counts().since(&before);
 /// assert_eq!((second.ssp_reads(), second.ssp_writes()), (1, 0));
-/// # Ok::<(), vmx_core::ssp::IllegalSsp>(())
+/// # Ok::<(), vmx_core::cet::IllegalSsp>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Counting<C> {

@@ -1,6 +1,7 @@
 //! How often each kind of access happened.
 
-use vmx_core::{MsrIndex, SspRegister};
+use vmx_core::MsrIndex;
+use vmx_core::cet::SspRegister;
 
 /// Numbers of accesses by kind and MSR, as calls of the trait's methods.
 ///

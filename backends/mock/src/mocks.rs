@@ -10,7 +10,7 @@
 //! ```
 //! use mockall::predicate::eq;
 //! use vmx_core::cpu::SupervisorSsp;
-//! use vmx_core::{Ssp, SspRegister};
+//! use vmx_core::cet::{Ssp, SspRegister};
 //! use vmx_mock::mocks::MockCpu;
 //!
 //! /// Takes the value out of IA32_PL0_SSP and leaves zero there.
@@ -32,7 +32,8 @@
 //!
 //! ```
 //! use mockall::predicate::eq;
-//! use vmx_core::{MsrIndex, cpu::Msr};
+//! use vmx_core::MsrIndex;
+//! use vmx_core::cpu::Msr;
 //! use vmx_mock::mocks::MockCpu;
 //!
 //! let mut cpu = MockCpu::new();
@@ -44,7 +45,8 @@
 //! Memory hands out pages that live as long as the program:
 //!
 //! ```
-//! use vmx_core::{Memory, Page, PhysicalAddress};
+//! use vmx_core::{Page, PhysicalAddress};
+//! use vmx_core::memory::Memory;
 //! use vmx_mock::mocks::MockMemory;
 //!
 //! static PAGE: Page = Page::new();
@@ -62,19 +64,18 @@ pub use generated::{MockCpu, MockMemory};
 // (`expect_…`, `checkpoint`) cannot be documented one by one.
 #[allow(missing_docs, missing_debug_implementations)]
 mod generated {
+    use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
     use vmx_core::cpu::{
         CetSupervisorXstate, ControlRegisters, Cpuid, CpuidResult, EntryInstruction, InveptScope,
         InvvpidScope, Msr, SegmentState, Segments, SupervisorSsp, VmcsAccess, VmxInstructions,
         WorldSwitch,
     };
-    use vmx_core::field::Encoding;
+    use vmx_core::memory::Memory;
     use vmx_core::msr::NamedMsr;
-    use vmx_core::operation_error::EnterError;
-    use vmx_core::region::{VmcsRegion, VmxonRegion};
-    use vmx_core::{
-        CetSupervisorArea, GuestRegisters, Memory, MsrIndex, Page, PhysicalAddress, Ssp,
-        SspRegister, VmxError,
-    };
+    use vmx_core::vmcs::EnterError;
+    use vmx_core::vmcs::field::Encoding;
+    use vmx_core::vmcs::{VmcsRegion, VmxonRegion};
+    use vmx_core::{GuestRegisters, MsrIndex, Page, PhysicalAddress, VmxError};
 
     mockall::mock! {
         /// A CPU that does what the test says: all the traits of

@@ -1,7 +1,7 @@
 //! A policy that is broken on purpose: the guests must notice.
 
 use cet_policy::{Exits, HostCet, Policy, PolicyCpu, Refused, Ways};
-use vmx_core::{Ssp, SspRegister};
+use vmx_core::cet::{Ssp, SspRegister};
 
 /// `P`, but it forgets IA32_PL2_SSP whenever the vCPU leaves the CPU.
 #[derive(Debug)]

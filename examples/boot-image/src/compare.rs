@@ -12,7 +12,7 @@ use hypervisor::error::RunError;
 use hypervisor::machine::Machine;
 use vmx_bare_metal::BareMetal;
 use vmx_core::MsrIndex;
-use vmx_core::xsave_area::CET_S;
+use vmx_core::cet::CET_S;
 
 use crate::console::say;
 use crate::exit::ExitKind;

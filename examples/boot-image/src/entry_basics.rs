@@ -5,8 +5,9 @@ use core::arch::asm;
 use vmx_bare_metal::BareMetal;
 use vmx_core::cpu::{EntryInstruction, VmcsAccess, WorldSwitch};
 use vmx_core::entry_check::{Circumstances, EntryState, Outcome, Outcomes};
-use vmx_core::field_values::FieldValues;
-use vmx_core::{Capabilities, CurrentVmcs, GuestRegisters, InstructionError, VmxError, field};
+use vmx_core::vmcs::FieldValues;
+use vmx_core::vmcs::{InstructionError, field};
+use vmx_core::{Capabilities, CurrentVmcs, GuestRegisters, VmxError};
 
 /// The wrong answers among those of this CPU, with the rule that each belongs to.
 pub(crate) type Wrong = (&'static str, Outcome);

@@ -3,7 +3,8 @@
 
 use vmx_core::Capabilities;
 use vmx_core::entry_check::{EntryState, Outcome, Outcomes, check};
-use vmx_core::field::{self, Encoding, FIELDS, Group, Width};
+use vmx_core::vmcs::field;
+use vmx_core::vmcs::field::{Encoding, FIELDS, Group, Width};
 use vmx_tests::entry_case::{Base, NotShown};
 use vmx_tests::entry_cases::EXCEPTIONS;
 

@@ -1,6 +1,7 @@
 //! One VM entry with given field values, and what the CPU answered.
 
 use vmx_bare_metal::BareMetal;
+use vmx_core::control::ControlSet;
 use vmx_core::control::{
     EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
 };
@@ -10,14 +11,15 @@ use vmx_core::ept::{
     EntryFlags, Ept, EptPointer, EptPointerFlags, EptRules, Existing, GuestPhysicalAddress, Level,
     MemoryType, PageEntry, PageSize, TablePages,
 };
-use vmx_core::field::{self, Encoding};
-use vmx_core::field_values::FieldValues;
-use vmx_core::guest_state::{GuestState32, GuestState64, GuestStateReal};
-use vmx_core::host_state::HostState;
+use vmx_core::exit::ExitReason;
 use vmx_core::msr_list::MsrEntry;
+use vmx_core::state::HostState;
+use vmx_core::state::{GuestState32, GuestState64, GuestStateReal};
+use vmx_core::vmcs::FieldValues;
+use vmx_core::vmcs::field;
+use vmx_core::vmcs::field::Encoding;
 use vmx_core::{
-    Capabilities, ControlSet, CurrentVmcs, ExitReason, Frame, GuestRegisters, MsrIndex, Page,
-    PhysicalAddress, VmxError,
+    Capabilities, CurrentVmcs, Frame, GuestRegisters, MsrIndex, Page, PhysicalAddress, VmxError,
 };
 use vmx_tests::entry_case::{Base, CaseMemory};
 

@@ -5,10 +5,12 @@
 //! CPU answers must be what the rules allow.
 
 use vmx_bare_metal::BareMetal;
+use vmx_core::cpu::CpuId;
 use vmx_core::entry_check::{EntryState, Group as RuleGroup, Outcomes, SECTIONS, check};
-use vmx_core::field_values::FieldValues;
-use vmx_core::host_state::HostState;
-use vmx_core::{BasicExitReason, Capabilities, CpuId, Page, Vmcs, VmxOperation};
+use vmx_core::exit::BasicExitReason;
+use vmx_core::state::HostState;
+use vmx_core::vmcs::FieldValues;
+use vmx_core::{Capabilities, Page, Vmcs, VmxOperation};
 use vmx_tests::entry_case::{Base, Case, CaseMemory, Editor};
 use vmx_tests::entry_cases::{CASES, EXCEPTIONS};
 

@@ -2,8 +2,8 @@
 
 use vmx_core::Capabilities;
 use vmx_core::entry_check::{Explanation, Outcome};
-use vmx_core::field;
-use vmx_core::field_values::FieldValues;
+use vmx_core::vmcs::FieldValues;
+use vmx_core::vmcs::field;
 
 use vmx_tests::entry_case::Base;
 

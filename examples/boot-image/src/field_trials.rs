@@ -1,11 +1,11 @@
 //! Every encoding, asked of this CPU: which VMCS fields it has.
 //!
 //! VMREAD of a field that the CPU does not have fails with VM-instruction error 12.
-//! The table of `vmx_core::field` says, by the CPU's capabilities, which these are.
+//! The table of `vmx_core::vmcs::field` says, by the CPU's capabilities, which these are.
 
 use vmx_core::Capabilities;
 use vmx_core::cpu::VmcsAccess;
-use vmx_core::field::Encoding;
+use vmx_core::vmcs::field::Encoding;
 
 use crate::console::say;
 use crate::entry_trial::Bench;

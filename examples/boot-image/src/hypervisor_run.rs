@@ -18,8 +18,8 @@ use hypervisor::page_pool::PagePool;
 use hypervisor::report::GuestReport;
 use hypervisor::scenario::{self, Fault, Observer, Scenario};
 use vmx_bare_metal::BareMetal;
+use vmx_core::cet::CET_S;
 use vmx_core::entry_check::Explanation;
-use vmx_core::xsave_area::CET_S;
 use vmx_core::{Page, PhysicalAddress};
 use vmx_mock::Counting;
 

@@ -1,10 +1,11 @@
 //! The whole choice of VMX controls on one screen.
 
+use vmx_core::Capabilities;
+use vmx_core::control::ControlError;
+use vmx_core::control::ControlSet;
 use vmx_core::control::{
     EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
 };
-use vmx_core::control_set::ControlError;
-use vmx_core::{Capabilities, ControlSet};
 
 /// What the hypervisor cannot do without.
 pub const REQUIRED: ControlSet = ControlSet {

@@ -2,10 +2,11 @@
 
 use core::fmt;
 
+use vmx_core::VmxError;
 use vmx_core::cpu::VmcsAccess;
 use vmx_core::ept::GuestPhysicalAddress;
-use vmx_core::exit_qualification::EptViolation;
-use vmx_core::{VmxError, field};
+use vmx_core::exit::qualification::EptViolation;
+use vmx_core::vmcs::field;
 
 /// An EPT violation, as the VM exit reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,12 +3,13 @@
 use core::fmt;
 
 use cet_policy::Refused;
+use vmx_core::VmxError;
 use vmx_core::capability::NoVmx;
-use vmx_core::control_set::ControlError;
+use vmx_core::control::ControlError;
 use vmx_core::cpu::VmcsAccess;
 use vmx_core::ept::EptError;
-use vmx_core::operation_error::{EnterError, LeaveError, LoadError};
-use vmx_core::{BasicExitReason, ExitReason, VmxError};
+use vmx_core::exit::{BasicExitReason, ExitReason};
+use vmx_core::vmcs::{EnterError, LeaveError, LoadError};
 
 use crate::ept_access::EptAccess;
 use crate::guest_memory::GuestMemoryError;

@@ -1,10 +1,12 @@
 //! What each VM exit is answered with.
 
 use cet_policy::{Policy, PolicyCpu, ReadAnswer, VcpuCet, WriteAnswer, filter_cpuid};
+use vmx_core::capability::VmxBasic;
 use vmx_core::cpu::{Cpuid, VmcsAccess};
-use vmx_core::interruption::{GENERAL_PROTECTION, InterruptionInformation};
-use vmx_core::vmx_basic::VmxBasic;
-use vmx_core::{BasicExitReason, ExitReason, GuestRegisters, MsrBitmap, MsrIndex, VmxError, field};
+use vmx_core::event::{GENERAL_PROTECTION, InterruptionInformation};
+use vmx_core::exit::{BasicExitReason, ExitReason};
+use vmx_core::vmcs::field;
+use vmx_core::{GuestRegisters, MsrBitmap, MsrIndex, VmxError};
 
 /// What happens next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

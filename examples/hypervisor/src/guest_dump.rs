@@ -2,10 +2,13 @@
 
 use core::fmt;
 
+use vmx_core::GuestRegisters;
 use vmx_core::control::EntryControls;
 use vmx_core::cpu::VmcsAccess;
-use vmx_core::field::{self, Encoding};
-use vmx_core::{ExitReason, GuestRegisters, InstructionError};
+use vmx_core::exit::ExitReason;
+use vmx_core::vmcs::InstructionError;
+use vmx_core::vmcs::field;
+use vmx_core::vmcs::field::Encoding;
 
 /// The state of a guest that cannot go on: its registers, and the VMCS fields that
 /// matter for what happened.

@@ -9,7 +9,7 @@ use vmx_core::ept::{
     EntryFlags, Ept, EptError, EptPointer, EptPointerFlags, EptRules, GuestPhysicalAddress,
     Invalidation, Level, MemoryType, PageSize, TablePages,
 };
-use vmx_core::frame::PAGE_SIZE;
+use vmx_core::memory::PAGE_SIZE;
 
 use crate::guest_program;
 use crate::page_pool::{PagePool, PageRun};

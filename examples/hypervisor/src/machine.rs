@@ -1,10 +1,12 @@
 //! The CPU, asked what it can do.
 
 use cet_policy::{CpuCet, HostCet, HostMode};
+use vmx_core::control::ControlSet;
+use vmx_core::cpu::CpuId;
 use vmx_core::cpu::{Cpuid, InveptScope, Msr, VmxInstructions};
 use vmx_core::ept::{EptRules, EptVpidCapabilities};
 use vmx_core::msr::NamedMsr;
-use vmx_core::{Capabilities, ControlSet, CpuId, MsrIndex, VmxOperation};
+use vmx_core::{Capabilities, MsrIndex, VmxOperation};
 
 use crate::Backend;
 use crate::controls;

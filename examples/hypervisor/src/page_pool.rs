@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use vmx_core::frame::PAGE_SIZE;
+use vmx_core::memory::PAGE_SIZE;
 use vmx_core::{Frame, Page, PhysicalAddress};
 
 /// Pages in a row, with the physical address of the first.

@@ -1,6 +1,6 @@
 //! What a run counted.
 
-use vmx_core::BasicExitReason;
+use vmx_core::exit::BasicExitReason;
 use vmx_mock::Counts;
 
 use crate::guest_memory::GuestMemory;

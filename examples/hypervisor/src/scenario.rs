@@ -1,11 +1,13 @@
 //! The round robin: three vCPUs on one CPU, and the checks on the host's registers.
 
 use cet_policy::{HostCet, HostMode, Policy};
+use vmx_core::VmxOperation;
+use vmx_core::cet::CetControl;
+use vmx_core::cet::{Ssp, SspRegister};
 use vmx_core::cpu::{SupervisorSsp, VmcsAccess};
 use vmx_core::entry_check::{Explanation, Outcome};
 use vmx_core::ept::EptPointerFlags;
-use vmx_core::ssp::CetControl;
-use vmx_core::{Ssp, SspRegister, VmxOperation, field};
+use vmx_core::vmcs::field;
 use vmx_mock::Counting;
 
 use crate::Backend;

@@ -17,7 +17,7 @@ use cet_policy::{HostCet, HostMode, Policy};
 use vmx_core::VmxOperation;
 use vmx_core::cpu::VmxInstructions;
 use vmx_core::ept::{EntryFlags, EptPointerFlags};
-use vmx_core::exit_qualification::EptViolation;
+use vmx_core::exit::qualification::EptViolation;
 use vmx_mock::Counting;
 
 use crate::Backend;

@@ -1,12 +1,13 @@
 //! One vCPU: its VMCS, its registers, its memory, its CET state.
 
 use cet_policy::{GuestCet, HostCet, Policy, VcpuCet};
+use vmx_core::cet::CET_S;
 use vmx_core::cpu::VmcsAccess;
 use vmx_core::ept::EptPointerFlags;
-use vmx_core::guest_state::GuestState64;
-use vmx_core::host_state::HostState;
-use vmx_core::xsave_area::CET_S;
-use vmx_core::{GuestRegisters, MsrBitmap, PhysicalAddress, Vmcs, VmxError, VmxOperation, field};
+use vmx_core::state::GuestState64;
+use vmx_core::state::HostState;
+use vmx_core::vmcs::field;
+use vmx_core::{GuestRegisters, MsrBitmap, PhysicalAddress, Vmcs, VmxError, VmxOperation};
 
 use crate::Backend;
 use crate::error::RunError;

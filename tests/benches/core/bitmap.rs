@@ -3,8 +3,9 @@
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use vmx_core::msr_bitmap::MsrGroup;
-use vmx_core::{MsrAccess, MsrBitmap, MsrIndex, Page};
+use vmx_core::intercept::MsrAccess;
+use vmx_core::intercept::MsrGroup;
+use vmx_core::{MsrBitmap, MsrIndex, Page};
 
 /// The MSRs that a policy passes through at a guest's first use.
 pub(crate) const SSPS: [MsrIndex; 3] =

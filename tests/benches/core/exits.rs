@@ -4,8 +4,8 @@
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use vmx_core::exit_qualification::{EptViolation, ExitQualification};
-use vmx_core::{BasicExitReason, ExitReason};
+use vmx_core::exit::qualification::{EptViolation, ExitQualification};
+use vmx_core::exit::{BasicExitReason, ExitReason};
 
 /// EPT violation.
 static REASON: AtomicU32 = AtomicU32::new(48);

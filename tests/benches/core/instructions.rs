@@ -7,7 +7,7 @@
 
 use vmx_bare_metal::BareMetal;
 use vmx_core::cpu::VmcsAccess;
-use vmx_core::field;
+use vmx_core::vmcs::field;
 use x86::bits64::vmx;
 use x86::vmx::vmcs::guest;
 

@@ -1,14 +1,17 @@
 //! A VMCS in memory that obeys every rule of VM entry: a 64-bit guest with EPT, VPID,
 //! unrestricted-guest mode, an MSR bitmap and CET state, of a 64-bit host.
 
+use vmx_core::control::ControlSet;
 use vmx_core::control::{EntryControls, ExitControls, PrimaryControls, SecondaryControls};
 use vmx_core::cpu::{Cpuid, CpuidResult, Msr, SegmentState, VmcsAccess};
-use vmx_core::field::{self, Encoding, FIELDS};
-use vmx_core::field_values::FieldValues;
-use vmx_core::guest_state::GuestState64;
-use vmx_core::host_state::{HostCetState, HostState};
 use vmx_core::msr::NamedMsr;
-use vmx_core::{Capabilities, ControlSet, InstructionError, MsrIndex, PhysicalAddress, VmxError};
+use vmx_core::state::GuestState64;
+use vmx_core::state::{HostCetState, HostState};
+use vmx_core::vmcs::FieldValues;
+use vmx_core::vmcs::InstructionError;
+use vmx_core::vmcs::field;
+use vmx_core::vmcs::field::{Encoding, FIELDS};
+use vmx_core::{Capabilities, MsrIndex, PhysicalAddress, VmxError};
 
 /// The state, and the capabilities under which it is valid.
 pub(crate) fn build() -> Result<(FieldValues, Capabilities), String> {

@@ -4,7 +4,9 @@ use cet_policy::{
     Eager, Exits, GuestCet, HostCet, LazyIntercept, OfferError, ReadAnswer, Refused, Reset,
     SCetError, SupervisorState, VcpuCet, WriteAnswer,
 };
-use vmx_core::{MsrAccess, MsrBitmap, MsrIndex, Ssp, SspRegister, VmxError};
+use vmx_core::cet::{Ssp, SspRegister};
+use vmx_core::intercept::MsrAccess;
+use vmx_core::{MsrBitmap, MsrIndex, VmxError};
 
 use crate::driver::Driver;
 use crate::machine::Cpu;

@@ -4,7 +4,7 @@ use core::fmt::Debug;
 use core::marker::PhantomData;
 
 use cet_policy::{Exits, HostCet, HostMode, Policy, PolicyCpu, Refused, Ways};
-use vmx_core::{Ssp, SspRegister};
+use vmx_core::cet::{Ssp, SspRegister};
 
 use super::Flaw;
 

@@ -1,7 +1,7 @@
 //! A lazy policy with a flaw.
 
 use cet_policy::{Exits, HostCet, Policy, PolicyCpu, Refused, Ways};
-use vmx_core::{Ssp, SspRegister, SspRegisters};
+use vmx_core::cet::{Ssp, SspRegister, SspRegisters};
 
 use super::{Flaw, FlawedEager};
 

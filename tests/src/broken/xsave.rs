@@ -3,7 +3,7 @@
 use core::marker::PhantomData;
 
 use cet_policy::{Exits, HostCet, HostMode, Policy, PolicyCpu, Refused, Ways};
-use vmx_core::{CetSupervisorArea, Ssp, SspRegister};
+use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
 
 use super::Flaw;
 

@@ -1,10 +1,10 @@
 //! The cases of the controls of APIC virtualisation and posted interrupts.
 
+use vmx_core::Capabilities;
 use vmx_core::PhysicalAddress;
-use vmx_core::capability::Capabilities;
+use vmx_core::apic::GuestInterruptStatus;
 use vmx_core::control::{ExitControls, PinBasedControls, PrimaryControls, SecondaryControls};
-use vmx_core::field;
-use vmx_core::virtual_apic_page::GuestInterruptStatus;
+use vmx_core::vmcs::field;
 
 use super::SCRATCH;
 use super::control_editing::{

@@ -3,10 +3,10 @@
 //! An edge that is entered must not do more than its base: pages that it names are
 //! [`SCRATCH`].
 
+use vmx_core::Capabilities;
 use vmx_core::PhysicalAddress;
-use vmx_core::capability::Capabilities;
 use vmx_core::control::{ExitControls, PinBasedControls, PrimaryControls, SecondaryControls};
-use vmx_core::field::{self};
+use vmx_core::vmcs::field;
 
 use super::SCRATCH;
 use crate::entry_case::{Base, Case, Editor, Exception, NotShown};

@@ -1,10 +1,10 @@
 //! The cases of the VM-entry control fields. An edge injects no event: bit 31 is 0.
 
+use vmx_core::Capabilities;
 use vmx_core::PhysicalAddress;
-use vmx_core::capability::Capabilities;
 use vmx_core::control::{EntryControls, PrimaryControls};
-use vmx_core::field::{self};
-use vmx_core::interruption::InterruptionInformation;
+use vmx_core::event::InterruptionInformation;
+use vmx_core::vmcs::field;
 
 use super::SCRATCH;
 use super::control_editing::{absent, always, case, highest_clear, just_beyond, lowest, nothing};

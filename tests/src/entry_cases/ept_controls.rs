@@ -1,9 +1,11 @@
 //! The cases of the EPT pointer and of the controls that rest on EPT.
 
+use vmx_core::Capabilities;
 use vmx_core::PhysicalAddress;
-use vmx_core::capability::{Capabilities, EptVpidCapabilities};
+use vmx_core::capability::EptVpidCapabilities;
 use vmx_core::control::{SecondaryControls, VmFunctions};
-use vmx_core::field::{self, Field};
+use vmx_core::vmcs::field;
+use vmx_core::vmcs::field::Field;
 
 use super::control_editing::{
     CROOKED, PAGE, absent, case, just_beyond, no_secondary, nothing, secondary,

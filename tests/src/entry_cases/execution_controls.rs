@@ -1,9 +1,9 @@
 //! The cases of the VM-execution control words and of what is neither APIC nor EPT.
 
+use vmx_core::Capabilities;
 use vmx_core::PhysicalAddress;
-use vmx_core::capability::Capabilities;
 use vmx_core::control::{PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls};
-use vmx_core::field::{self};
+use vmx_core::vmcs::field;
 
 use super::control_editing::{
     BEYOND, CROOKED, PAGE, absent, always, case, highest_clear, just_beyond, lowest, no_pin,

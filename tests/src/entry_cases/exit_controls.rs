@@ -1,9 +1,9 @@
 //! The cases of the VM-exit control fields.
 
+use vmx_core::Capabilities;
 use vmx_core::PhysicalAddress;
-use vmx_core::capability::Capabilities;
 use vmx_core::control::{ExitControls, PinBasedControls, SecondaryExitControls};
-use vmx_core::field::{self};
+use vmx_core::vmcs::field;
 
 use super::SCRATCH;
 use super::control_editing::{

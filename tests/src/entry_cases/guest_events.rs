@@ -5,9 +5,9 @@
 
 use vmx_core::Capabilities;
 use vmx_core::control::{EntryControls, SecondaryControls};
-use vmx_core::field::*;
-use vmx_core::guest_event_state::{ActivityState as Activity, InterruptibilityState as Blocking};
-use vmx_core::interruption::InterruptionInformation;
+use vmx_core::event::InterruptionInformation;
+use vmx_core::event::{ActivityState as Activity, InterruptibilityState as Blocking};
+use vmx_core::vmcs::field::*;
 
 use crate::entry_case::{Base, Case, Editor, Exception, NotShown};
 

@@ -1,8 +1,8 @@
 //! The VM-entry MSR-load area.
 
 use vmx_core::MsrIndex;
-use vmx_core::field::*;
 use vmx_core::msr_list::MsrEntry;
+use vmx_core::vmcs::field::*;
 
 use crate::entry_case::{Base, Case, Editor, Exception, NotShown};
 

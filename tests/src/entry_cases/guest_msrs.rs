@@ -1,8 +1,8 @@
 //! Guest DR7 and MSRs.
 
+use vmx_core::cet::CetControl;
 use vmx_core::control::EntryControls;
-use vmx_core::field::*;
-use vmx_core::ssp::CetControl;
+use vmx_core::vmcs::field::*;
 
 use crate::entry_case::{Base, Case, Editor, Exception, NotShown};
 

@@ -1,6 +1,6 @@
 //! Guest PDPTEs.
 
-use vmx_core::field::*;
+use vmx_core::vmcs::field::*;
 
 use crate::entry_case::{Base, Case, Editor};
 

@@ -1,7 +1,7 @@
 //! Guest pending debug exceptions and the VMCS link pointer.
 
-use vmx_core::field::*;
-use vmx_core::guest_event_state::PendingDebugExceptions as Pending;
+use vmx_core::event::PendingDebugExceptions as Pending;
+use vmx_core::vmcs::field::*;
 
 use crate::entry_case::{Base, Case, Editor, Exception, NotShown};
 

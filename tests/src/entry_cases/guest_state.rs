@@ -1,10 +1,10 @@
 //! Guest GDTR, IDTR, RIP, RFLAGS and SSP.
 
-use vmx_core::access_rights::AccessRights;
+use vmx_core::cet::CetControl;
 use vmx_core::control::EntryControls;
-use vmx_core::field::*;
-use vmx_core::interruption::InterruptionInformation;
-use vmx_core::ssp::CetControl;
+use vmx_core::event::InterruptionInformation;
+use vmx_core::vmcs::AccessRights;
+use vmx_core::vmcs::field::*;
 
 use crate::entry_case::{Base, Case, Editor, Exception, NotShown};
 

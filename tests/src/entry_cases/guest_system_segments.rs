@@ -1,7 +1,7 @@
 //! Access rights of guest TR and LDTR.
 
-use vmx_core::access_rights::AccessRights;
-use vmx_core::field::*;
+use vmx_core::vmcs::AccessRights;
+use vmx_core::vmcs::field::*;
 
 use crate::entry_case::{Base, Case, Editor};
 

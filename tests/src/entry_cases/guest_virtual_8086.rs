@@ -1,7 +1,7 @@
 //! Segment registers in virtual-8086 mode.
 
-use vmx_core::access_rights::AccessRights;
-use vmx_core::field::*;
+use vmx_core::vmcs::AccessRights;
+use vmx_core::vmcs::field::*;
 
 use crate::entry_case::{Base, Case, Editor};
 

@@ -3,10 +3,11 @@
 //! VM exit loads what an edge writes here, so an edge changes only what the host does
 //! not use, or can live with.
 
-use vmx_core::capability::Capabilities;
+use vmx_core::Capabilities;
+use vmx_core::cet::CetControl;
 use vmx_core::control::{ExitControls, SecondaryExitControls};
-use vmx_core::field::{self, Field};
-use vmx_core::ssp::CetControl;
+use vmx_core::vmcs::field;
+use vmx_core::vmcs::field::Field;
 
 use crate::entry_case::{Base, Case, Editor, Exception, NotShown};
 

@@ -3,18 +3,18 @@
 
 use std::collections::BTreeSet;
 
+use vmx_core::capability::VmxBasic;
+use vmx_core::capability::VmxMisc;
 use vmx_core::capability::{EptVpidCapabilities, FixedBits};
 use vmx_core::control::{
     AllowedSettings, EntryControls, ExitControls, PinBasedControls, PrimaryControls,
     SecondaryControls, VmFunctions,
 };
 use vmx_core::entry_check::{Circumstances, EntryState, Group, SECTIONS, check};
-use vmx_core::field;
-use vmx_core::field_values::FieldValues;
+use vmx_core::memory::LinearAddressWidth;
 use vmx_core::msr_list::MsrEntry;
-use vmx_core::ssp::LinearAddressWidth;
-use vmx_core::vmx_basic::VmxBasic;
-use vmx_core::vmx_misc::VmxMisc;
+use vmx_core::vmcs::FieldValues;
+use vmx_core::vmcs::field;
 use vmx_core::{Capabilities, MsrIndex, PhysicalAddress};
 
 use super::*;

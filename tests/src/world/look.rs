@@ -1,7 +1,8 @@
 //! A look through all eyes: what the guests, their CPUs and the host can see.
 
 use cet_policy::{HostMode, ReadAnswer};
-use vmx_core::{MsrAccess, SspRegister};
+use vmx_core::cet::SspRegister;
+use vmx_core::intercept::MsrAccess;
 
 use super::{Outcome, SH_STK_EN, World, canary};
 use crate::driver::Driver;

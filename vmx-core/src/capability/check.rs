@@ -3,10 +3,12 @@
 use core::fmt;
 
 use super::Capabilities;
-use crate::control::{
-    AllowedSettings, ControlWord, EntryControls, ExitControls, PinBasedControls, PrimaryControls,
-    SecondaryControls, SecondaryExitControls, TertiaryControls, VmFunctions,
+use crate::control::allowed_settings::{AllowedSettings, ControlWord};
+use crate::control::entry::EntryControls;
+use crate::control::execution::{
+    PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls, VmFunctions,
 };
+use crate::control::exit::{ExitControls, SecondaryExitControls};
 
 /// Why no CPU can have these capabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

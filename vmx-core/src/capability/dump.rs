@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::Capabilities;
-use crate::msr::NamedMsr;
+use crate::msr::named::NamedMsr;
 
 /// How many MSRs from IA32_VMX_BASIC on are capability MSRs.
 const COUNT: usize = 20;

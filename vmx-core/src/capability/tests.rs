@@ -1,12 +1,22 @@
 extern crate std;
 
+use crate::control::allowed_settings::AllowedSettings;
+use crate::control::execution::PrimaryControls;
+use crate::control::execution::SecondaryControls;
+use crate::control::execution::VmFunctions;
+use crate::control::exit::ExitControls;
+use crate::cpu::cpuid::Cpuid;
+use crate::cpu::msr::Msr;
+use crate::memory::address::PhysicalAddress;
+use crate::memory::linear_address::LinearAddressWidth;
+use crate::msr::named::NamedMsr;
 use std::string::ToString;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::cpu::CpuidResult;
-use crate::msr::MsrIndex;
+use crate::cpu::cpuid::CpuidResult;
+use crate::msr::index::MsrIndex;
 
 /// Bochs' model of Tiger Lake.
 pub(crate) const TIGER_LAKE: &str = "

@@ -1,6 +1,23 @@
 //! Every CPU trait for `&mut T`, so that a CPU can be lent.
 
-use super::*;
+use super::control_registers::ControlRegisters;
+use super::cpuid::{Cpuid, CpuidResult};
+use super::guest_registers::GuestRegisters;
+use super::invalidation::{InveptScope, InvvpidScope};
+use super::msr::Msr;
+use super::segments::{SegmentState, Segments};
+use super::shadow_stack::{CetSupervisorXstate, SupervisorSsp};
+use super::vmcs_access::VmcsAccess;
+use super::vmx_instructions::VmxInstructions;
+use super::world_switch::{EntryInstruction, WorldSwitch};
+use crate::cet::ssp::{Ssp, SspRegister};
+use crate::cet::xsave_area::CetSupervisorArea;
+use crate::msr::index::MsrIndex;
+use crate::msr::named::NamedMsr;
+use crate::vmcs::error::VmxError;
+use crate::vmcs::field::encoding::Encoding;
+use crate::vmcs::operation_error::EnterError;
+use crate::vmcs::region::{VmcsRegion, VmxonRegion};
 
 impl<T: Cpuid + ?Sized> Cpuid for &mut T {
     #[inline]

@@ -1,7 +1,7 @@
 //! What an address in a field has to be, as many rules ask.
 
 use super::state::EntryState;
-use crate::frame::PhysicalAddress;
+use crate::memory::address::PhysicalAddress;
 
 /// Whether bits 11:0 are zero.
 #[inline]

@@ -3,8 +3,9 @@
 use super::address::is_canonical;
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
-use crate::control::{EntryControls, ExitControls};
-use crate::field;
+use crate::control::entry::EntryControls;
+use crate::control::exit::ExitControls;
+use crate::vmcs::field;
 
 const CR4_PAE: u64 = 1 << 5;
 const CR4_PCIDE: u64 = 1 << 17;

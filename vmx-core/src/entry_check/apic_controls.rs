@@ -2,10 +2,11 @@
 
 use super::address::{is_page_aligned, is_physical, is_physical_array};
 use super::rule::{Group, Rule, Section, all_hold};
-use crate::control::{
-    ExitControls, PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls,
+use crate::control::execution::{
+    PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls,
 };
-use crate::field;
+use crate::control::exit::ExitControls;
+use crate::vmcs::field;
 
 const TPR_SHADOW: PrimaryControls = PrimaryControls::USE_TPR_SHADOW;
 const DELIVERY: SecondaryControls = SecondaryControls::VIRTUAL_INTERRUPT_DELIVERY;

@@ -1,7 +1,7 @@
 //! Checks before any field is looked at.
 
 use super::rule::{Group, Rule, Section, all_hold};
-use crate::cpu::EntryInstruction;
+use crate::cpu::world_switch::EntryInstruction;
 
 /// The checks, in the order in which the CPU makes them.
 pub(super) const BASIC: Section = Section {

@@ -4,9 +4,10 @@ use super::address::is_physical_array;
 use super::exit_controls::MSR_ENTRY_SIZE;
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
-use crate::control::{EntryControls, PrimaryControls, SecondaryControls};
-use crate::field;
-use crate::interruption::{EventType, InterruptionInformation};
+use crate::control::entry::EntryControls;
+use crate::control::execution::{PrimaryControls, SecondaryControls};
+use crate::event::interruption::{EventType, InterruptionInformation};
+use crate::vmcs::field;
 
 const EVENT: field::Encoding = field::VM_ENTRY_INTERRUPTION_INFORMATION.encoding();
 const SMM: EntryControls = EntryControls::ENTRY_TO_SMM;

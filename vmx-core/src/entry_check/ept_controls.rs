@@ -3,10 +3,10 @@
 use super::address::{is_page_aligned, is_physical};
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
-use crate::capability::EptVpidCapabilities;
-use crate::control::{SecondaryControls, TertiaryControls, VmFunctions};
-use crate::field;
-use crate::frame::PhysicalAddress;
+use crate::capability::ept_vpid::EptVpidCapabilities;
+use crate::control::execution::{SecondaryControls, TertiaryControls, VmFunctions};
+use crate::memory::address::PhysicalAddress;
+use crate::vmcs::field;
 
 const EPT: SecondaryControls = SecondaryControls::ENABLE_EPT;
 

@@ -2,10 +2,10 @@
 
 use super::address::{is_page_aligned, is_physical};
 use super::rule::{Group, Rule, Section, all_hold};
-use crate::control::{
-    EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
-};
-use crate::field;
+use crate::control::entry::EntryControls;
+use crate::control::execution::{PinBasedControls, PrimaryControls, SecondaryControls};
+use crate::control::exit::ExitControls;
+use crate::vmcs::field;
 
 /// The words, the bitmaps and the controls that depend on others.
 pub(super) const EXECUTION_CONTROLS: Section = Section {

@@ -2,8 +2,9 @@
 
 use super::address::is_physical_array;
 use super::rule::{Group, Rule, Section, all_hold};
-use crate::control::{ExitControls, PinBasedControls};
-use crate::field;
+use crate::control::execution::PinBasedControls;
+use crate::control::exit::ExitControls;
+use crate::vmcs::field;
 
 /// Bytes of an entry in an MSR-load or MSR-store area.
 pub(super) const MSR_ENTRY_SIZE: u64 = 16;

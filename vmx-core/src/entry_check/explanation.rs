@@ -5,9 +5,9 @@ use core::fmt;
 use super::check;
 use super::outcome::{Outcome, Outcomes};
 use super::state::{Circumstances, EntryState};
-use crate::capability::Capabilities;
-use crate::cpu::VmcsAccess;
-use crate::field_values::FieldValues;
+use crate::capability::capabilities::Capabilities;
+use crate::cpu::vmcs_access::VmcsAccess;
+use crate::vmcs::field_values::FieldValues;
 
 /// A failed entry with all that is needed to explain it. Its `Display` is the CPU's
 /// answer and, below it, a sentence for every rule that is broken.
@@ -24,7 +24,8 @@ impl Explanation {
     /// `outcome`: a failed entry leaves the fields as they were.
     ///
     /// ```no_run
-    /// use vmx_core::{Capabilities, cpu::VmcsAccess};
+    /// use vmx_core::Capabilities;
+    /// use vmx_core::cpu::VmcsAccess;
     /// use vmx_core::entry_check::{Circumstances, Explanation, Outcome};
     /// fn explain(vmcs: &mut impl VmcsAccess, capabilities: &Capabilities, failed: vmx_core::VmxError) -> String {
     ///     let outcome = Outcome::Failed(failed);

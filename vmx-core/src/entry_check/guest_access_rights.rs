@@ -6,9 +6,9 @@ use super::guest_segments::{
 };
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
-use crate::access_rights::AccessRights;
-use crate::control::EntryControls;
-use crate::field::*;
+use crate::control::entry::EntryControls;
+use crate::vmcs::access_rights::AccessRights;
+use crate::vmcs::field::*;
 
 /// Whether `holds` is true of the register's access rights, or they do not matter: the
 /// register is unusable (CS never counts as such), or the guest is in virtual-8086 mode.

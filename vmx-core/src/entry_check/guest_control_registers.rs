@@ -1,10 +1,11 @@
 //! Guest CR0, CR3 and CR4, and IA32_DEBUGCTL, which the manual has among them.
 
-use super::guest_msrs::if_loaded;
 use super::rule::{Group, Rule, Section, all_hold};
-use crate::control::{EntryControls, SecondaryControls};
-use crate::field::*;
+use super::state::if_loaded;
+use crate::control::entry::EntryControls;
+use crate::control::execution::SecondaryControls;
 use crate::msr::value::reserved;
+use crate::vmcs::field::*;
 
 pub(super) const PG: u64 = 1 << 31;
 pub(super) const PE: u64 = 1;

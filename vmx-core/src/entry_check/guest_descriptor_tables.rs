@@ -1,7 +1,7 @@
 //! GDTR and IDTR.
 
 use super::rule::{Group, Rule, Section, all_hold};
-use crate::field::*;
+use crate::vmcs::field::*;
 
 /// Bases and limits.
 pub(super) const DESCRIPTOR_TABLES: Section = Section {

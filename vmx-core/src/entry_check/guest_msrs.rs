@@ -5,21 +5,10 @@
 use super::address::is_canonical;
 use super::guest_control_registers::{PG, TITLE};
 use super::rule::{Group, Rule, Section, all_hold};
-use super::state::EntryState;
-use crate::control::EntryControls;
-use crate::field::*;
+use super::state::{EntryState, if_loaded};
+use crate::control::entry::EntryControls;
 use crate::msr::value::{EFER_LMA, EFER_LME, SUPPRESS_AND_TRACKER, is_pat, reserved};
-
-/// Whether the control is 0, or the field's value is as `legal` says.
-#[inline(always)]
-pub(super) fn if_loaded(
-    state: &EntryState<'_>,
-    control: EntryControls,
-    field: Field<u64>,
-    legal: impl FnOnce(u64) -> bool,
-) -> bool {
-    !state.entry(control) || legal(state.get(field))
-}
+use crate::vmcs::field::*;
 
 /// DR7 and MSRs.
 pub(super) const DEBUG_REGISTERS_AND_MSRS: Section = Section {

@@ -4,10 +4,13 @@ use super::guest_rip::{has_fred, injected};
 use super::guest_segments::{SS, rights};
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
-use crate::control::{EntryControls, PinBasedControls, SecondaryControls};
-use crate::field::*;
-use crate::guest_event_state::{ActivityState as Activity, InterruptibilityState as Blocking};
-use crate::interruption::EventType;
+use crate::control::entry::EntryControls;
+use crate::control::execution::{PinBasedControls, SecondaryControls};
+use crate::event::interruption::EventType;
+use crate::event::non_register_state::{
+    ActivityState as Activity, InterruptibilityState as Blocking,
+};
+use crate::vmcs::field::*;
 
 pub(super) const TITLE: &str = "Checks on Guest Non-Register State";
 

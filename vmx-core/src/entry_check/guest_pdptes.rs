@@ -3,8 +3,9 @@
 use super::guest_control_registers::{PAE, PG};
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
-use crate::control::{EntryControls, SecondaryControls};
-use crate::field::*;
+use crate::control::entry::EntryControls;
+use crate::control::execution::SecondaryControls;
+use crate::vmcs::field::*;
 
 /// The exit qualification of a failure to load the entries.
 const QUALIFICATION: u64 = 2;

@@ -3,12 +3,13 @@
 use super::guest_non_register_state::{TITLE, blocks, is_in};
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
-use crate::control::{EntryControls, SecondaryControls};
-use crate::field::*;
-use crate::frame::PhysicalAddress;
-use crate::guest_event_state::{
+use crate::control::entry::EntryControls;
+use crate::control::execution::SecondaryControls;
+use crate::event::non_register_state::{
     ActivityState, InterruptibilityState as Blocking, PendingDebugExceptions as Pending,
 };
+use crate::memory::address::PhysicalAddress;
+use crate::vmcs::field::*;
 
 const PENDING: Encoding = GUEST_PENDING_DEBUG_EXCEPTIONS.encoding();
 

@@ -4,9 +4,9 @@ use super::guest_control_registers::{FRED, PE};
 use super::guest_segments::{CS, SS, rights};
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
-use crate::control::EntryControls;
-use crate::field::*;
-use crate::interruption::EventType;
+use crate::control::entry::EntryControls;
+use crate::event::interruption::EventType;
+use crate::vmcs::field::*;
 
 const IF: u64 = 1 << 9;
 const IOPL: u64 = 0b11 << 12;

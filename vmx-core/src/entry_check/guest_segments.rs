@@ -3,9 +3,9 @@
 
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
-use crate::access_rights::AccessRights;
-use crate::control::SecondaryControls;
-use crate::field::*;
+use crate::control::execution::SecondaryControls;
+use crate::vmcs::access_rights::AccessRights;
+use crate::vmcs::field::*;
 
 pub(super) const TITLE: &str = "Checks on Guest Segment Registers";
 

@@ -2,8 +2,8 @@
 
 use super::guest_segments::{self, LDTR, TR, is_usable, limit, rights};
 use super::rule::{Group, Rule, Section, all_hold};
-use crate::control::EntryControls;
-use crate::field::*;
+use crate::control::entry::EntryControls;
+use crate::vmcs::field::*;
 
 /// What the access rights must be.
 pub(super) const SYSTEM_SEGMENTS: Section = Section {

@@ -10,10 +10,10 @@ mod segments;
 use std::vec::Vec;
 
 use super::*;
-use crate::error::{InstructionError, VmxError};
-use crate::exit_reason::ExitReason;
-use crate::msr::MsrIndex;
+use crate::exit::reason::ExitReason;
+use crate::msr::index::MsrIndex;
 use crate::msr_list::MsrEntry;
+use crate::vmcs::error::{InstructionError, VmxError};
 use scene::{Base, Scene};
 
 /// The names of all broken rules, those of controls and host too.
@@ -74,7 +74,7 @@ fn outcomes_follow_the_rule() {
         let mut scene = Scene::new(*base);
         breaks(&mut scene);
         // The rows of MSR loading have the bad entry last.
-        let bad_entry = scene.get(crate::field::VM_ENTRY_MSR_LOAD_COUNT).into();
+        let bad_entry = scene.get(crate::vmcs::field::VM_ENTRY_MSR_LOAD_COUNT).into();
         scene.with_state(|state| {
             let violation = check(state).next().unwrap();
             let (guest, msrs) = match violation.section.group {
@@ -119,7 +119,7 @@ fn msr_loading_stops_at_the_first_bad_entry() {
         (3, &[2, 3], false),
         (4, &[2, 3], false),
     ] {
-        scene.set(crate::field::VM_ENTRY_MSR_LOAD_COUNT, count);
+        scene.set(crate::vmcs::field::VM_ENTRY_MSR_LOAD_COUNT, count);
         scene.with_state(|state| {
             assert!(check(state).all(|violation| violation.section.group == Group::MsrLoad));
             let outcomes = Outcomes::of(state);
@@ -139,7 +139,7 @@ fn what_the_area_loads_is_judged_as_the_guests() {
     let judge = |base, msr, value| {
         let mut scene = Scene::new(base);
         scene.memory.msr_load_area[0] = MsrEntry::new(MsrIndex(msr), value);
-        scene.set(crate::field::VM_ENTRY_MSR_LOAD_COUNT, 1);
+        scene.set(crate::vmcs::field::VM_ENTRY_MSR_LOAD_COUNT, 1);
         broken(&scene).is_empty()
     };
     const EFER: u32 = 0xC000_0080;

@@ -3,8 +3,8 @@
 use super::guest_segments::{self, CS, DS, ES, FS, GS, SS};
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
-use crate::access_rights::AccessRights;
-use crate::field::*;
+use crate::vmcs::access_rights::AccessRights;
+use crate::vmcs::field::*;
 
 fn base_is_selector_times_16<const R: usize>(state: &EntryState<'_>) -> bool {
     !guest_segments::is_virtual_8086(state)

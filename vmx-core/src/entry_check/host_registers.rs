@@ -5,12 +5,12 @@
 use super::address::{is_canonical, is_physical};
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
-use crate::control::{ExitControls, SecondaryExitControls};
-use crate::field;
-use crate::frame::PhysicalAddress;
+use crate::control::exit::{ExitControls, SecondaryExitControls};
+use crate::memory::address::PhysicalAddress;
 use crate::msr::value::{
     EFER_LMA, EFER_LME, SUPPRESS_AND_TRACKER, cet_reserved_bits, is_pat, reserved,
 };
+use crate::vmcs::field;
 
 const CET: ExitControls = ExitControls::LOAD_CET_STATE;
 const FRED: SecondaryExitControls = SecondaryExitControls::LOAD_FRED_STATE;

@@ -2,8 +2,8 @@
 
 use super::address::is_canonical;
 use super::rule::{Group, Rule, Section, all_hold};
-use crate::control::ExitControls;
-use crate::field;
+use crate::control::exit::ExitControls;
+use crate::vmcs::field;
 
 /// Selectors and bases.
 pub(super) const HOST_SEGMENTS: Section = Section {

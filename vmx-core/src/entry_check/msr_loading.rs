@@ -3,9 +3,10 @@
 use super::guest_control_registers::PG;
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
-use crate::control::EntryControls;
-use crate::field::{Encoding, GUEST_CR0, VM_ENTRY_MSR_LOAD_ADDRESS, VM_ENTRY_MSR_LOAD_COUNT};
+use crate::control::entry::EntryControls;
 use crate::msr_list::{MsrContext, MsrEntry, NotLoadable, check_load_entry};
+use crate::vmcs::field::encoding::Encoding;
+use crate::vmcs::field::{GUEST_CR0, VM_ENTRY_MSR_LOAD_ADDRESS, VM_ENTRY_MSR_LOAD_COUNT};
 
 /// The reasons for which an entry is refused, as [`check_load_entry`] gives them.
 pub(super) const MSR_LOADING: Section = Section {

@@ -5,8 +5,8 @@ use core::fmt;
 use super::rule::Group;
 use super::state::EntryState;
 use super::{Violation, check, msr_loading};
-use crate::error::{InstructionError, VmxError};
-use crate::exit_reason::ExitReason;
+use crate::exit::reason::ExitReason;
+use crate::vmcs::error::{InstructionError, VmxError};
 
 /// How a VM entry ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

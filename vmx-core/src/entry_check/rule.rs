@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::state::EntryState;
-use crate::field::Encoding;
+use crate::vmcs::field::encoding::Encoding;
 
 /// What a rule judges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,15 +1,18 @@
 //! What the rules look at.
 
-use crate::capability::Capabilities;
-use crate::control::{
-    EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
-    SecondaryExitControls, TertiaryControls,
+use crate::capability::capabilities::Capabilities;
+use crate::control::entry::EntryControls;
+use crate::control::execution::{
+    PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls,
 };
-use crate::cpu::EntryInstruction;
-use crate::field::{self, Field, FieldValue};
-use crate::field_values::FieldValues;
-use crate::frame::PhysicalAddress;
+use crate::control::exit::{ExitControls, SecondaryExitControls};
+use crate::cpu::world_switch::EntryInstruction;
+use crate::memory::address::PhysicalAddress;
 use crate::msr_list::MsrEntry;
+use crate::vmcs::field;
+use crate::vmcs::field::Field;
+use crate::vmcs::field::value::FieldValue;
+use crate::vmcs::field_values::FieldValues;
 
 /// What VM entry depends on besides the VMCS's fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,4 +196,15 @@ impl<'a> EntryState<'a> {
     pub const fn entry(&self, controls: EntryControls) -> bool {
         self.entry.contains(controls)
     }
+}
+
+/// Whether the control is 0, or the field's value is as `legal` says.
+#[inline(always)]
+pub(super) fn if_loaded(
+    state: &EntryState<'_>,
+    control: EntryControls,
+    field: Field<u64>,
+    legal: impl FnOnce(u64) -> bool,
+) -> bool {
+    !state.entry(control) || legal(state.get(field))
 }

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::field::FieldValue;
-use crate::frame::PAGE_WORDS;
+use crate::memory::page::PAGE_WORDS;
+use crate::vmcs::field::value::FieldValue;
 
 /// A guest-physical address, in bytes: what the guest takes for a physical one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

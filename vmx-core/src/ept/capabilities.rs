@@ -1,7 +1,7 @@
 //! What a CPU can do with EPT and VPIDs, asked in the words of this module.
 
-use crate::capability::EptVpidCapabilities;
-use crate::cpu::{InveptScope, InvvpidScope};
+use crate::capability::ept_vpid::EptVpidCapabilities;
+use crate::cpu::invalidation::{InveptScope, InvvpidScope};
 use crate::ept::{Level, PageSize};
 
 impl EptVpidCapabilities {

@@ -6,7 +6,9 @@ use crate::ept::{
     Entry, EntryFlags, Ept, EptError, GuestPhysicalAddress, Invalidation, Level, PageEntry,
     PageSize, TableEntry,
 };
-use crate::frame::{Memory, PAGE_WORDS, Page, PhysicalAddress};
+use crate::memory::access::Memory;
+use crate::memory::address::PhysicalAddress;
+use crate::memory::page::{PAGE_WORDS, Page};
 
 /// What [`Ept::map`] does where a page is mapped already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

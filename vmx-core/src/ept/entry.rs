@@ -3,7 +3,7 @@
 use bitflags::bitflags;
 
 use crate::ept::{EptError, EptRules, Level, MemoryType, Misconfiguration, PageSize};
-use crate::frame::PhysicalAddress;
+use crate::memory::address::PhysicalAddress;
 
 bitflags! {
     /// All bits of an entry but its address, its memory type and bit 7.

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::ept::{EptPointerError, Level, Misconfiguration, PageSize};
-use crate::frame::PhysicalAddress;
+use crate::memory::address::PhysicalAddress;
 
 /// Why an operation on EPT is refused. Unless it says otherwise, nothing has changed
 /// but that tables may have been added that map nothing.

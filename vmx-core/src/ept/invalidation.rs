@@ -1,6 +1,6 @@
 //! What the CPU may still have cached after a change.
 
-use crate::cpu::InveptScope;
+use crate::cpu::invalidation::InveptScope;
 use crate::ept::{EntryFlags, EptPointer};
 
 /// What has to be invalidated after a change of EPT before it is in force.

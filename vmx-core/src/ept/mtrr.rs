@@ -3,8 +3,8 @@
 use core::fmt;
 
 use crate::ept::{MemoryType, PageSize};
-use crate::frame::PhysicalAddress;
-use crate::msr::MsrIndex;
+use crate::memory::address::PhysicalAddress;
+use crate::msr::index::MsrIndex;
 
 /// Pairs of variable-range MTRRs that their numbers, 200h to 24Fh, leave room for.
 const MAX_RANGES: usize = 40;

@@ -6,8 +6,8 @@ use bitflags::bitflags;
 
 use crate::ept::entry::ADDRESS;
 use crate::ept::{EptRules, Invalidation, Level, MemoryType};
-use crate::field::FieldValue;
-use crate::frame::PhysicalAddress;
+use crate::memory::address::PhysicalAddress;
+use crate::vmcs::field::value::FieldValue;
 
 bitflags! {
     /// Bits 6 and 7 of EPTP.

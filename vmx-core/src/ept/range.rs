@@ -6,7 +6,8 @@ use crate::ept::{
     EntryFlags, Ept, EptError, Existing, GuestPhysicalAddress, MemoryType, Mtrrs, PageEntry,
     PageSize,
 };
-use crate::frame::{Memory, PhysicalAddress};
+use crate::memory::access::Memory;
+use crate::memory::address::PhysicalAddress;
 
 impl<M: Memory + ?Sized> Ept<'_, M> {
     /// Maps `bytes` bytes at `at` to the physical memory from `address` on, with the

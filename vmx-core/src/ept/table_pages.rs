@@ -1,6 +1,8 @@
 //! Frames for tables.
 
-use crate::frame::{Memory, PAGE_SIZE, Page, PhysicalAddress};
+use crate::memory::access::Memory;
+use crate::memory::address::PhysicalAddress;
+use crate::memory::page::{PAGE_SIZE, Page};
 
 /// A row of pages for tables: [`Memory`] over them, and the addresses to take.
 ///
@@ -10,7 +12,8 @@ use crate::frame::{Memory, PAGE_SIZE, Page, PhysicalAddress};
 ///
 /// ```
 /// use vmx_core::ept::TablePages;
-/// use vmx_core::{Memory, Page, PhysicalAddress};
+/// use vmx_core::{Page, PhysicalAddress};
+/// use vmx_core::memory::Memory;
 /// let pages = [Page::new(), Page::new()];
 /// let tables = TablePages::new(&pages, PhysicalAddress(0x5000));
 /// let mut frames = tables.frames();

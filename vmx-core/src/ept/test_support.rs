@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use crate::ept::{
     Ept, EptPointer, EptPointerFlags, EptRules, EptVpidCapabilities, Level, MemoryType, TablePages,
 };
-use crate::frame::{Page, PhysicalAddress};
+use crate::memory::address::PhysicalAddress;
+use crate::memory::page::Page;
 
 /// All levels.
 pub(super) const LEVELS: [Level; 5] = [

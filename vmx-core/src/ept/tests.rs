@@ -5,7 +5,7 @@ mod operation;
 
 use super::test_support::{BASE, EVERYTHING, ept, pages, table_pages};
 use super::*;
-use crate::frame::PhysicalAddress;
+use crate::memory::address::PhysicalAddress;
 
 /// The flags that the CPU sets.
 const BY_CPU: EntryFlags = EntryFlags::ACCESSED.union(EntryFlags::DIRTY);

@@ -5,7 +5,9 @@ use core::sync::atomic::{Ordering, fence};
 use crate::ept::{
     Entry, EntryFlags, Ept, EptError, GuestPhysicalAddress, Level, MemoryType, PageSize,
 };
-use crate::frame::{Memory, Page, PhysicalAddress};
+use crate::memory::access::Memory;
+use crate::memory::address::PhysicalAddress;
+use crate::memory::page::Page;
 
 /// Where a guest-physical address leads. Source: SDM, "EPT Translation Mechanism".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

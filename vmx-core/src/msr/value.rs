@@ -5,7 +5,7 @@
 //! [`Capabilities`](crate::Capabilities): these are the bits that every CPU reserves, and
 //! a CPU may refuse more. Source: SDM, chapter "Model-Specific Registers".
 
-use crate::ssp::CetControl;
+use crate::cet::control::CetControl;
 
 /// IA32_EFER.LME.
 pub(crate) const EFER_LME: u64 = 1 << 8;

@@ -4,9 +4,10 @@
 use core::fmt;
 
 use super::MsrEntry;
-use crate::msr::MsrIndex;
+use crate::cet::control::CetControl;
+use crate::memory::linear_address::LinearAddressWidth;
+use crate::msr::index::MsrIndex;
 use crate::msr::value::{EFER_LME, SUPPRESS_AND_TRACKER, cet_reserved_bits, is_pat, reserved};
-use crate::ssp::{CetControl, LinearAddressWidth};
 
 /// The numbers of MSRs that the rules name.
 pub(super) mod numbers {
@@ -144,7 +145,8 @@ impl core::error::Error for NotLoadable {}
 ///
 /// ```
 /// use vmx_core::msr_list::{MsrContext, MsrEntry, NotLoadable, check_load_entry};
-/// use vmx_core::{LinearAddressWidth, MsrIndex};
+/// use vmx_core::MsrIndex;
+/// use vmx_core::memory::LinearAddressWidth;
 /// let context = MsrContext::minimal(LinearAddressWidth::Bits48);
 /// let lstar = MsrEntry::new(MsrIndex(0xC000_0082), 1 << 47);
 /// assert_eq!(check_load_entry(&lstar, &context), Err(NotLoadable::NotCanonical));

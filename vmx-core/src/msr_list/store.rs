@@ -47,7 +47,8 @@ impl core::error::Error for NotStorable {}
 ///
 /// ```
 /// use vmx_core::msr_list::{MsrContext, MsrEntry, NotStorable, check_store_entry};
-/// use vmx_core::{LinearAddressWidth, MsrIndex};
+/// use vmx_core::MsrIndex;
+/// use vmx_core::memory::LinearAddressWidth;
 /// let context = MsrContext::minimal(LinearAddressWidth::Bits48);
 /// let entry = MsrEntry::new(MsrIndex(0x808), 0);
 /// assert_eq!(check_store_entry(&entry, &context), Err(NotStorable::X2Apic));

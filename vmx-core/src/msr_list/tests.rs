@@ -1,6 +1,6 @@
 extern crate std;
 use super::*;
-use crate::ssp::LinearAddressWidth::{Bits48, Bits57};
+use crate::memory::linear_address::LinearAddressWidth::{Bits48, Bits57};
 use proptest::prelude::*;
 use std::string::ToString;
 use std::vec::Vec;

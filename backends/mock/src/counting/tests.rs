@@ -1,10 +1,10 @@
 //! Each method passes its arguments and result on and counts as itself alone.
 
 use mockall::predicate::eq;
-use vmx_core::vmx_basic::VmxBasic;
-use vmx_core::{
-    Capabilities, CpuId, Frame, InstructionError, Page, PhysicalAddress, Vmcs, VmxOperation, field,
-};
+use vmx_core::capability::VmxBasic;
+use vmx_core::cpu::CpuId;
+use vmx_core::vmcs::{InstructionError, field};
+use vmx_core::{Capabilities, Frame, Page, PhysicalAddress, Vmcs, VmxOperation};
 
 use super::*;
 use crate::mocks::MockCpu;

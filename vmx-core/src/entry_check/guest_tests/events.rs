@@ -2,14 +2,15 @@
 
 use super::scene::Base::{Guest32, Guest64, GuestReal};
 use super::scene::{Row, Scene};
-use crate::control::{EntryControls, PinBasedControls, SecondaryControls};
-use crate::field::*;
-use crate::guest_event_state::{
+use crate::control::entry::EntryControls;
+use crate::control::execution::{PinBasedControls, SecondaryControls};
+use crate::event::interruption::InterruptionInformation;
+use crate::event::non_register_state::{
     ActivityState as Activity, InterruptibilityState as Blocking, PendingDebugExceptions as Pending,
 };
-use crate::interruption::InterruptionInformation;
-use crate::msr::MsrIndex;
+use crate::msr::index::MsrIndex;
 use crate::msr_list::MsrEntry;
+use crate::vmcs::field::*;
 
 const CR4_FRED: u64 = 1 << 32;
 const RFLAGS_TF: u64 = 1 << 8;

@@ -2,11 +2,12 @@
 
 use super::scene::Base::{Guest32, Guest64, GuestReal};
 use super::scene::{Row, Scene};
-use crate::access_rights::AccessRights;
-use crate::control::{EntryControls, PrimaryControls, SecondaryControls};
-use crate::field::*;
-use crate::interruption::InterruptionInformation;
-use crate::ssp::CetControl;
+use crate::cet::control::CetControl;
+use crate::control::entry::EntryControls;
+use crate::control::execution::{PrimaryControls, SecondaryControls};
+use crate::event::interruption::InterruptionInformation;
+use crate::vmcs::access_rights::AccessRights;
+use crate::vmcs::field::*;
 
 const CR0_PE: u64 = 1;
 const CR0_NE: u64 = 1 << 5;

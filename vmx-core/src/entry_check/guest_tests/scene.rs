@@ -1,20 +1,22 @@
 //! Valid entries to guests of three kinds, and the means to break them.
 
 use super::{Circumstances, EntryMemory, EntryState};
-use crate::access_rights::AccessRights;
-use crate::capability::{Capabilities, EptVpidCapabilities, FixedBits};
-use crate::control::{
-    AllowedSettings, EntryControls, ExitControls, PinBasedControls, PrimaryControls,
-    SecondaryControls,
-};
-use crate::cpu::SegmentState;
-use crate::field::*;
-use crate::field_values::FieldValues;
-use crate::frame::PhysicalAddress;
-use crate::host_state::HostState;
-use crate::msr::MsrIndex;
+use crate::capability::capabilities::Capabilities;
+use crate::capability::ept_vpid::EptVpidCapabilities;
+use crate::capability::fixed_bits::FixedBits;
+use crate::capability::vmx_misc::VmxMisc;
+use crate::control::allowed_settings::AllowedSettings;
+use crate::control::entry::EntryControls;
+use crate::control::execution::{PinBasedControls, PrimaryControls, SecondaryControls};
+use crate::control::exit::ExitControls;
+use crate::cpu::segments::SegmentState;
+use crate::memory::address::PhysicalAddress;
+use crate::msr::index::MsrIndex;
 use crate::msr_list::MsrEntry;
-use crate::vmx_misc::VmxMisc;
+use crate::state::host::HostState;
+use crate::vmcs::access_rights::AccessRights;
+use crate::vmcs::field::*;
+use crate::vmcs::field_values::FieldValues;
 
 /// The valid states.
 #[derive(Clone, Copy, Debug)]

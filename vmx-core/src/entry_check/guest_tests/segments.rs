@@ -2,8 +2,8 @@
 
 use super::scene::Base::{Guest32, Guest64, GuestReal};
 use super::scene::{Row, Scene};
-use crate::access_rights::AccessRights;
-use crate::field::*;
+use crate::vmcs::access_rights::AccessRights;
+use crate::vmcs::field::*;
 
 /// Canonical under no width.
 const NOT_CANONICAL: u64 = 1 << 62;

@@ -2,14 +2,16 @@
 
 use super::exit_and_entry_controls;
 use super::valid_entry::{BEYOND_WIDTH, Break, Entry, assert_each_breaks_one_rule};
-use crate::PhysicalAddress;
-use crate::capability::EptVpidCapabilities;
-use crate::control::{
-    EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
-    TertiaryControls, VmFunctions,
+use crate::capability::ept_vpid::EptVpidCapabilities;
+use crate::control::entry::EntryControls;
+use crate::control::execution::{
+    PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls, VmFunctions,
 };
+use crate::control::exit::ExitControls;
 use crate::entry_check::Group;
-use crate::field::{self, Field};
+use crate::memory::address::PhysicalAddress;
+use crate::vmcs::field;
+use crate::vmcs::field::Field;
 
 /// An address beyond the physical-address width.
 const BEYOND: PhysicalAddress = PhysicalAddress(BEYOND_WIDTH);

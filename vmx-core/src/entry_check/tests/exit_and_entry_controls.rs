@@ -1,11 +1,11 @@
 //! What breaks each rule of the VM-exit and VM-entry controls, and only it.
 
 use super::valid_entry::{BEYOND_WIDTH, Break, Entry};
-use crate::PhysicalAddress;
-use crate::control::{
-    EntryControls, ExitControls, PrimaryControls, SecondaryControls, SecondaryExitControls,
-};
-use crate::field;
+use crate::control::entry::EntryControls;
+use crate::control::execution::{PrimaryControls, SecondaryControls};
+use crate::control::exit::{ExitControls, SecondaryExitControls};
+use crate::memory::address::PhysicalAddress;
+use crate::vmcs::field;
 
 /// An address beyond the physical-address width.
 const BEYOND: PhysicalAddress = PhysicalAddress(BEYOND_WIDTH);

@@ -1,10 +1,11 @@
 //! What breaks each rule of the host state, and only it.
 
 use super::valid_entry::{BEYOND_WIDTH, Break, Entry, NOT_CANONICAL, assert_each_breaks_one_rule};
-use crate::control::{EntryControls, ExitControls};
+use crate::cet::control::CetControl;
+use crate::control::entry::EntryControls;
+use crate::control::exit::ExitControls;
 use crate::entry_check::Group;
-use crate::field;
-use crate::ssp::CetControl;
+use crate::vmcs::field;
 
 const BREAKS: &[Break] = &[
     ("host-cr0-fixed-bits", |e| e.set(field::HOST_CR0, 0x8001_0013)),

@@ -4,19 +4,25 @@ extern crate std;
 
 use std::vec::Vec;
 
-use crate::Capabilities;
-use crate::capability::{EptVpidCapabilities, FixedBits};
-use crate::control::{
-    AllowedSettings, EntryControls, ExitControls, PinBasedControls, PrimaryControls,
-    SecondaryControls, SecondaryExitControls, TertiaryControls, VmFunctions,
+use crate::capability::capabilities::Capabilities;
+use crate::capability::ept_vpid::EptVpidCapabilities;
+use crate::capability::fixed_bits::FixedBits;
+use crate::capability::vmx_basic::VmxBasic;
+use crate::capability::vmx_misc::VmxMisc;
+use crate::cet::control::CetControl;
+use crate::control::allowed_settings::AllowedSettings;
+use crate::control::entry::EntryControls;
+use crate::control::execution::{
+    PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls, VmFunctions,
 };
+use crate::control::exit::{ExitControls, SecondaryExitControls};
 use crate::entry_check::*;
-use crate::field::{self, Field, FieldValue};
-use crate::field_values::FieldValues;
-use crate::interruption::InterruptionInformation;
-use crate::ssp::{CetControl, LinearAddressWidth};
-use crate::vmx_basic::VmxBasic;
-use crate::vmx_misc::VmxMisc;
+use crate::event::interruption::InterruptionInformation;
+use crate::memory::linear_address::LinearAddressWidth;
+use crate::vmcs::field;
+use crate::vmcs::field::Field;
+use crate::vmcs::field::value::FieldValue;
+use crate::vmcs::field_values::FieldValues;
 
 /// What is beyond the physical-address width of [`Entry::valid`].
 pub(super) const BEYOND_WIDTH: u64 = 1 << 39;

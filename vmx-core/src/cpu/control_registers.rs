@@ -1,0 +1,29 @@
+//! Control registers.
+
+/// Control registers.
+pub trait ControlRegisters {
+    /// CR0.
+    fn read_cr0(&mut self) -> u64;
+    /// CR3.
+    fn read_cr3(&mut self) -> u64;
+    /// CR4, all bits kept.
+    fn read_cr4(&mut self) -> u64;
+
+    /// MOV to CR0.
+    ///
+    /// # Safety
+    ///
+    /// 1. The CPU accepts the value (fixed bits in VMX operation; CR0.WP stays 1
+    ///    while CR4.CET is 1), or the #GP(0) is handled.
+    /// 2. Paging, protection and the FPU stay as the running code needs them.
+    unsafe fn write_cr0(&mut self, value: u64);
+
+    /// MOV to CR4.
+    ///
+    /// # Safety
+    ///
+    /// 1. The CPU accepts the value (fixed bits in VMX operation; CR4.CET needs
+    ///    CR0.WP), or the #GP(0) is handled.
+    /// 2. Paging and the extensions that the running code uses stay on.
+    unsafe fn write_cr4(&mut self, value: u64);
+}

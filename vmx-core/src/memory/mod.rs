@@ -1,0 +1,26 @@
+//! Pages that the CPU also touches.
+//!
+//! VMX regions, bitmaps and guest memory are read and written by the processor,
+//! or by another vCPU of the same VM, at any time. Such a page is therefore a
+//! page of relaxed atomics ([`Page`]), reached by physical address through
+//! [`Memory`]. A page that has been given to VMX for good is a [`Frame`].
+//!
+//! ```
+//! use vmx_core::{Page, PhysicalAddress};
+//! let page = Page::new();
+//! page.write(2, 0x1234);
+//! assert_eq!(page.read(2), 0x1234);
+//! assert_eq!(PhysicalAddress(0x5123).page_offset(), 0x123);
+//! ```
+
+pub(crate) mod access;
+pub(crate) mod address;
+pub(crate) mod frame;
+pub(crate) mod linear_address;
+pub(crate) mod page;
+
+pub use access::Memory;
+pub use address::PhysicalAddress;
+pub use frame::Frame;
+pub use linear_address::LinearAddressWidth;
+pub use page::{OutsidePage, PAGE_SIZE, PAGE_WORDS, Page};
