@@ -17,10 +17,12 @@ pub(crate) mod access;
 pub(crate) mod address;
 pub(crate) mod frame;
 pub(crate) mod linear_address;
+pub(crate) mod owner;
 pub(crate) mod page;
 
 pub use access::Memory;
 pub use address::PhysicalAddress;
 pub use frame::Frame;
 pub use linear_address::LinearAddressWidth;
+pub use owner::{PageOwner, PhysicalPage};
 pub use page::{OutsidePage, PAGE_SIZE, PAGE_WORDS, Page};
