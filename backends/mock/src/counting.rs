@@ -84,6 +84,8 @@ impl<C> Counting<C> {
     }
 }
 
+// By hand, without `forward_cpu_traits`: each access adds to a counter of its own.
+
 impl<C: Cpuid> Cpuid for Counting<C> {
     #[inline]
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> CpuidResult {

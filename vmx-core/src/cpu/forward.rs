@@ -1,148 +1,236 @@
-//! Every CPU trait for `&mut T`, so that a CPU can be lent.
+//! CPU traits of a wrapper, passed on to the CPU inside it.
 
-use super::control_registers::ControlRegisters;
-use super::cpuid::{Cpuid, CpuidResult};
-use super::guest_registers::GuestRegisters;
-use super::invalidation::{InveptScope, InvvpidScope};
-use super::msr::Msr;
-use super::segments::{SegmentState, Segments};
-use super::shadow_stack::{CetSupervisorXstate, SupervisorSsp};
-use super::vmcs_access::VmcsAccess;
-use super::vmx_instructions::VmxInstructions;
-use super::world_switch::{EntryInstruction, WorldSwitch};
-use crate::cet::ssp::{Ssp, SspRegister};
-use crate::cet::xsave_area::CetSupervisorArea;
-use crate::msr::index::MsrIndex;
-use crate::msr::named::NamedMsr;
-use crate::vmcs::error::VmxError;
-use crate::vmcs::field::encoding::Encoding;
-use crate::vmcs::operation_error::EnterError;
-use crate::vmcs::region::{VmcsRegion, VmxonRegion};
+/// Implements CPU traits for a type that holds or borrows a CPU, by passing each
+/// call on to that CPU.
+///
+/// For a wrapper of your own around a CPU: a per-CPU structure, a lock guard, a CPU
+/// that looks at some accesses. Name the traits that go through unchanged and
+/// implement the others by hand. What stands after the type says how the wrapper
+/// leads to the CPU, in the form of a closure from `&mut` wrapper to `&mut` CPU.
+/// Each trait is implemented where the inner CPU implements it. Its provided methods
+/// stay as provided.
+///
+/// ```
+/// use vmx_core::cpu::{Cpuid, CpuidResult, Msr, VmcsAccess};
+/// use vmx_core::vmcs::field::{Encoding, HOST_RSP};
+/// use vmx_core::{VmxError, forward_cpu_traits};
+///
+/// /// A CPU that notices when somebody moves the host's stack.
+/// struct Watched<C> {
+///     cpu: C,
+///     stack_moves: usize,
+/// }
+///
+/// forward_cpu_traits! {
+///     impl<C> Cpuid, Msr for Watched<C> {
+///         |watched| -> &mut C { &mut watched.cpu }
+///     }
+/// }
+///
+/// impl<C: VmcsAccess> VmcsAccess for Watched<C> {
+///     fn vmread(&mut self, encoding: Encoding) -> Result<u64, VmxError> {
+///         self.cpu.vmread(encoding)
+///     }
+///     fn vmwrite(&mut self, encoding: Encoding, value: u64) -> Result<(), VmxError> {
+///         self.stack_moves += usize::from(encoding == HOST_RSP.encoding());
+///         self.cpu.vmwrite(encoding, value)
+///     }
+/// }
+///
+/// # struct ACpu;
+/// # impl Cpuid for ACpu {
+/// #     fn cpuid(&mut self, leaf: u32, _subleaf: u32) -> CpuidResult {
+/// #         CpuidResult { eax: leaf + 1, ..CpuidResult::default() }
+/// #     }
+/// # }
+/// let mut watched = Watched { cpu: ACpu, stack_moves: 0 };
+/// assert_eq!(watched.cpuid(6, 0).eax, 7);
+/// ```
+///
+/// Generics are lifetimes and types, with at most one bound each (`T: ?Sized`). A
+/// guard that borrows its CPU:
+///
+/// ```
+/// # use core::fmt::Debug;
+/// # use vmx_core::forward_cpu_traits;
+/// struct Guard<'a, C: Debug>(&'a mut C);
+///
+/// forward_cpu_traits! {
+///     impl<'a, C: Debug> ControlRegisters, Segments, WorldSwitch for Guard<'a, C> {
+///         |guard| -> &mut C { guard.0 }
+///     }
+/// }
+/// ```
+///
+/// An unsafe trait takes an invocation of its own, which begins with `unsafe impl`:
+/// whoever writes it keeps the trait's contract for the wrapper, and promises that
+/// the wrapper leads to the same CPU each time. A crate that forbids unsafe code
+/// cannot implement a trait with unsafe methods, by this macro neither.
+///
+/// A name that is not a CPU trait does not compile, and the message lists those that
+/// are:
+///
+/// ```compile_fail
+/// # struct Wrapper<C>(C);
+/// vmx_core::forward_cpu_traits! {
+///     impl<C> Segmentation for Wrapper<C> { |wrapper| -> &mut C { &mut wrapper.0 } }
+/// }
+/// ```
+#[macro_export]
+macro_rules! forward_cpu_traits {
+    // The table: associated types and safe methods of each trait in the first braces,
+    // unsafe methods in the second. Paths are absolute: an invocation may stand anywhere.
+    (@table Cpuid $wrapper:tt) => {
+        $crate::forward_cpu_traits! { @impl Cpuid $wrapper {
+            fn cpuid(leaf: u32, subleaf: u32) -> $crate::cpu::CpuidResult;
+        } {} }
+    };
+    (@table Msr $wrapper:tt) => {
+        $crate::forward_cpu_traits! { @impl Msr $wrapper {
+            fn read_named(msr: $crate::msr::NamedMsr) -> u64;
+        } {
+            fn read_msr(msr: $crate::msr::MsrIndex) -> u64;
+            fn write_msr(msr: $crate::msr::MsrIndex, value: u64) -> ();
+        } }
+    };
+    (@table SupervisorSsp $wrapper:tt) => {
+        $crate::forward_cpu_traits! { @impl SupervisorSsp $wrapper {
+            fn read_ssp(register: $crate::cet::SspRegister) -> $crate::cet::Ssp;
+            fn write_ssp(register: $crate::cet::SspRegister, value: $crate::cet::Ssp) -> ();
+        } {} }
+    };
+    (@table CetSupervisorXstate $wrapper:tt) => {
+        $crate::forward_cpu_traits! { @impl CetSupervisorXstate $wrapper {
+            fn xsaves_cet_s(area: &mut $crate::cet::CetSupervisorArea) -> ();
+            fn xrstors_cet_s(area: &$crate::cet::CetSupervisorArea) -> ();
+        } {} }
+    };
+    (@table ControlRegisters $wrapper:tt) => {
+        $crate::forward_cpu_traits! { @impl ControlRegisters $wrapper {
+            fn read_cr0() -> u64;
+            fn read_cr3() -> u64;
+            fn read_cr4() -> u64;
+        } {
+            fn write_cr0(value: u64) -> ();
+            fn write_cr4(value: u64) -> ();
+        } }
+    };
+    (@table Segments $wrapper:tt) => {
+        $crate::forward_cpu_traits! { @impl Segments $wrapper {
+            fn segments() -> $crate::cpu::SegmentState;
+        } {} }
+    };
+    (@table VmxInstructions $wrapper:tt) => {
+        $crate::forward_cpu_traits! { @impl VmxInstructions $wrapper {
+            fn enter_vmx_operation(
+                region: &$crate::vmcs::VmxonRegion<'_>
+            ) -> ::core::result::Result<(), $crate::vmcs::EnterError>;
+            fn leave_vmx_operation() -> ::core::result::Result<(), $crate::VmxError>;
+            fn vmclear(
+                region: &$crate::vmcs::VmcsRegion<'_>
+            ) -> ::core::result::Result<(), $crate::VmxError>;
+            fn vmptrld(
+                region: &$crate::vmcs::VmcsRegion<'_>
+            ) -> ::core::result::Result<(), $crate::VmxError>;
+            fn invept(
+                scope: $crate::cpu::InveptScope
+            ) -> ::core::result::Result<(), $crate::VmxError>;
+            fn invvpid(
+                scope: $crate::cpu::InvvpidScope
+            ) -> ::core::result::Result<(), $crate::VmxError>;
+        } {} }
+    };
+    (@table VmcsAccess $wrapper:tt) => {
+        $crate::forward_cpu_traits! { @impl VmcsAccess $wrapper {
+            fn vmread(
+                encoding: $crate::vmcs::field::Encoding
+            ) -> ::core::result::Result<u64, $crate::VmxError>;
+            fn vmwrite(
+                encoding: $crate::vmcs::field::Encoding, value: u64
+            ) -> ::core::result::Result<(), $crate::VmxError>;
+        } {} }
+    };
+    (@table WorldSwitch $wrapper:tt) => {
+        $crate::forward_cpu_traits! { @impl WorldSwitch $wrapper {} {
+            fn enter(
+                instruction: $crate::cpu::EntryInstruction,
+                registers: &mut $crate::GuestRegisters
+            ) -> ::core::result::Result<(), $crate::VmxError>;
+        } }
+    };
+    (@table $other:ident $wrapper:tt) => {
+        ::core::compile_error! { ::core::concat!(
+            "`", ::core::stringify!($other), "` is not a CPU trait; those that can be forwarded \
+             are Cpuid, Msr, SupervisorSsp, CetSupervisorXstate, ControlRegisters, Segments, \
+             VmxInstructions, VmcsAccess, WorldSwitch"
+        ) }
+    };
 
-impl<T: Cpuid + ?Sized> Cpuid for &mut T {
-    #[inline]
-    fn cpuid(&mut self, leaf: u32, subleaf: u32) -> CpuidResult {
-        (**self).cpuid(leaf, subleaf)
-    }
+    // One trait for one wrapper.
+    (@impl $name:ident
+        [[$($unsafe:tt)?] [$($generics:tt)*] [$wrapper:ty] [$inner:ty] $this:ident $reach:block]
+        {
+            $(type $associated:ident;)*
+            $(fn $safe_method:ident($($a:ident: $a_type:ty),*) -> $safe_return:ty;)*
+        }
+        { $(fn $unsafe_method:ident($($b:ident: $b_type:ty),*) -> $unsafe_return:ty;)* }
+    ) => {
+        $($unsafe)? impl<$($generics)*> $crate::cpu::$name for $wrapper
+        where
+            $inner: $crate::cpu::$name,
+        {
+            $(type $associated = <$inner as $crate::cpu::$name>::$associated;)*
+            $(
+                #[inline]
+                fn $safe_method(&mut self $(, $a: $a_type)*) -> $safe_return {
+                    let $this = self;
+                    let cpu: &mut $inner = $reach;
+                    <$inner as $crate::cpu::$name>::$safe_method(cpu $(, $a)*)
+                }
+            )*
+            $(
+                #[inline]
+                unsafe fn $unsafe_method(&mut self $(, $b: $b_type)*) -> $unsafe_return {
+                    let $this = self;
+                    let cpu: &mut $inner = $reach;
+                    // SAFETY: the caller keeps the same contract.
+                    unsafe { <$inner as $crate::cpu::$name>::$unsafe_method(cpu $(, $b)*) }
+                }
+            )*
+        }
+    };
+    // Every named trait, each with the whole description of the wrapper as one token.
+    (@each [$($name:ident)+] $wrapper:tt) => {
+        $($crate::forward_cpu_traits! { @table $name $wrapper })+
+    };
+
+    // What a caller writes.
+    (
+        impl<$($param:tt $(: $(?$relaxed:ident)? $($bound:path)?)?),*>
+            $($name:ident),+ for $wrapper:ty
+        { |$this:ident| -> &mut $inner:ty $reach:block }
+    ) => {
+        $crate::forward_cpu_traits! { @each [$($name)+] [
+            [] [$($param $(: $(?$relaxed)? $($bound)?)?),*] [$wrapper] [$inner] $this $reach
+        ] }
+    };
+    (
+        unsafe impl<$($param:tt $(: $(?$relaxed:ident)? $($bound:path)?)?),*>
+            $($name:ident),+ for $wrapper:ty
+        { |$this:ident| -> &mut $inner:ty $reach:block }
+    ) => {
+        $crate::forward_cpu_traits! { @each [$($name)+] [
+            [unsafe] [$($param $(: $(?$relaxed)? $($bound)?)?),*] [$wrapper] [$inner] $this $reach
+        ] }
+    };
 }
 
-impl<T: Msr + ?Sized> Msr for &mut T {
-    #[inline]
-    fn read_named(&mut self, msr: NamedMsr) -> u64 {
-        (**self).read_named(msr)
-    }
-    #[inline]
-    unsafe fn read_msr(&mut self, msr: MsrIndex) -> u64 {
-        // SAFETY: the caller keeps the same contract.
-        unsafe { (**self).read_msr(msr) }
-    }
-    #[inline]
-    unsafe fn write_msr(&mut self, msr: MsrIndex, value: u64) {
-        // SAFETY: the caller keeps the same contract.
-        unsafe { (**self).write_msr(msr, value) }
-    }
-}
-
-impl<T: SupervisorSsp + ?Sized> SupervisorSsp for &mut T {
-    #[inline]
-    fn read_ssp(&mut self, register: SspRegister) -> Ssp {
-        (**self).read_ssp(register)
-    }
-    #[inline]
-    fn write_ssp(&mut self, register: SspRegister, value: Ssp) {
-        (**self).write_ssp(register, value);
-    }
-}
-
-impl<T: CetSupervisorXstate + ?Sized> CetSupervisorXstate for &mut T {
-    #[inline]
-    fn xsaves_cet_s(&mut self, area: &mut CetSupervisorArea) {
-        (**self).xsaves_cet_s(area);
-    }
-    #[inline]
-    fn xrstors_cet_s(&mut self, area: &CetSupervisorArea) {
-        (**self).xrstors_cet_s(area);
-    }
-}
-
-impl<T: ControlRegisters + ?Sized> ControlRegisters for &mut T {
-    #[inline]
-    fn read_cr0(&mut self) -> u64 {
-        (**self).read_cr0()
-    }
-    #[inline]
-    fn read_cr3(&mut self) -> u64 {
-        (**self).read_cr3()
-    }
-    #[inline]
-    fn read_cr4(&mut self) -> u64 {
-        (**self).read_cr4()
-    }
-    #[inline]
-    unsafe fn write_cr0(&mut self, value: u64) {
-        // SAFETY: the caller keeps the same contract.
-        unsafe { (**self).write_cr0(value) }
-    }
-    #[inline]
-    unsafe fn write_cr4(&mut self, value: u64) {
-        // SAFETY: the caller keeps the same contract.
-        unsafe { (**self).write_cr4(value) }
-    }
-}
-
-impl<T: Segments + ?Sized> Segments for &mut T {
-    #[inline]
-    fn segments(&mut self) -> SegmentState {
-        (**self).segments()
-    }
-}
-
-impl<T: VmxInstructions + ?Sized> VmxInstructions for &mut T {
-    #[inline]
-    fn enter_vmx_operation(&mut self, region: &VmxonRegion<'_>) -> Result<(), EnterError> {
-        (**self).enter_vmx_operation(region)
-    }
-    #[inline]
-    fn leave_vmx_operation(&mut self) -> Result<(), VmxError> {
-        (**self).leave_vmx_operation()
-    }
-    #[inline]
-    fn vmclear(&mut self, region: &VmcsRegion<'_>) -> Result<(), VmxError> {
-        (**self).vmclear(region)
-    }
-    #[inline]
-    fn vmptrld(&mut self, region: &VmcsRegion<'_>) -> Result<(), VmxError> {
-        (**self).vmptrld(region)
-    }
-    #[inline]
-    fn invept(&mut self, scope: InveptScope) -> Result<(), VmxError> {
-        (**self).invept(scope)
-    }
-    #[inline]
-    fn invvpid(&mut self, scope: InvvpidScope) -> Result<(), VmxError> {
-        (**self).invvpid(scope)
-    }
-}
-
-impl<T: VmcsAccess + ?Sized> VmcsAccess for &mut T {
-    #[inline]
-    fn vmread(&mut self, encoding: Encoding) -> Result<u64, VmxError> {
-        (**self).vmread(encoding)
-    }
-    #[inline]
-    fn vmwrite(&mut self, encoding: Encoding, value: u64) -> Result<(), VmxError> {
-        (**self).vmwrite(encoding, value)
-    }
-}
-
-impl<T: WorldSwitch + ?Sized> WorldSwitch for &mut T {
-    #[inline]
-    unsafe fn enter(
-        &mut self,
-        instruction: EntryInstruction,
-        registers: &mut GuestRegisters,
-    ) -> Result<(), VmxError> {
-        // SAFETY: the caller keeps the same contract.
-        unsafe { (**self).enter(instruction, registers) }
+// A CPU can be lent.
+forward_cpu_traits! {
+    impl<T: ?Sized>
+        Cpuid, Msr, SupervisorSsp, CetSupervisorXstate, ControlRegisters, Segments,
+        VmxInstructions, VmcsAccess, WorldSwitch
+    for &mut T {
+        |lent| -> &mut T { lent }
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! A backend implements them; a hypervisor bounds its generics by those that it
 //! uses. All methods take `&mut self`, and every trait is implemented for
-//! `&mut T`, so a CPU can be lent. To add a trait: keep it narrow, make a method
-//! safe only if no argument of safe code can break memory safety, forward it for
-//! `&mut T`, and assert that it is object-safe.
+//! `&mut T`, so a CPU can be lent. A wrapper around a CPU gets those that it does not
+//! change from [`forward_cpu_traits`](crate::forward_cpu_traits). To add a trait:
+//! keep it narrow, make a method safe only if no argument of safe code can break
+//! memory safety, add it to the table of that macro, and assert that it is
+//! object-safe.
 //!
 //! | trait | what it reaches |
 //! |---|---|
