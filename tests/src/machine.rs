@@ -267,7 +267,7 @@ fn address_of(area: &CetSupervisorArea) -> usize {
 }
 
 impl VmcsAccess for Cpu {
-    fn vmread(&mut self, encoding: Encoding) -> Result<u64, VmxError> {
+    fn vmread(&self, encoding: Encoding) -> Result<u64, VmxError> {
         let fields = self.vmcs.as_ref().ok_or(VmxError::FailInvalid)?;
         Ok(fields.0[Fields::position(encoding)?])
     }

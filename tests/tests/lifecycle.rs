@@ -3,24 +3,26 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests, which the lint does not take for tests.
 
-use vmx_core::cpu::CpuId;
 use vmx_core::cpu::EntryInstruction;
-use vmx_core::vmcs::InstructionError;
 use vmx_core::vmcs::field::EXIT_REASON;
-use vmx_core::vmcs::{LeaveError, LoadError};
-use vmx_core::{
-    Capabilities, Frame, GuestRegisters, Page, PhysicalAddress, Vmcs, VmxError, VmxOperation,
+use vmx_core::vmcs::{
+    CriticalSection, EntryFailure, InstructionError, LeaveError, LoadError, Vmcs, VmxOperation,
 };
+use vmx_core::{Capabilities, Frame, GuestRegisters, Page, PhysicalAddress, VmxError};
 use vmx_mock::mocks::MockCpu;
 
-fn frame(page: &Page) -> Frame<'_> {
-    let address = PhysicalAddress((page as *const Page).addr() as u64);
-    // SAFETY: the mock never touches the page; each test makes one frame of each page.
+type Owner = Frame<Box<Page>>;
+
+/// A page of its own; the mock never touches it.
+fn page() -> Owner {
+    let page = Box::new(Page::new());
+    let address = PhysicalAddress((&raw const *page).addr() as u64);
+    // SAFETY: a box, and no CPU that would use the address.
     unsafe { Frame::new(page, address) }
 }
 
-fn operation<'m>(cpu: MockCpu, page: &'m Page, id: u32) -> VmxOperation<'m, MockCpu> {
-    VmxOperation::enter(cpu, frame(page), &Capabilities::NOTHING, CpuId(id)).unwrap()
+fn vmcs() -> Vmcs<Owner> {
+    Vmcs::new(page(), &Capabilities::NOTHING)
 }
 
 /// A CPU that enters and leaves VMX operation, and clears and loads so many times.
@@ -33,39 +35,50 @@ fn cpu(clears: usize, loads: usize) -> MockCpu {
     cpu
 }
 
+/// A critical section on `cpu`, in VMX operation.
+fn entered<'a>(
+    operation: &'a mut VmxOperation<Owner>,
+    cpu: &'a mut MockCpu,
+) -> CriticalSection<'a, &'a mut MockCpu, Owner> {
+    // SAFETY: no CPU is behind it. So below.
+    let mut section = unsafe { operation.section(cpu) };
+    section.enter(page(), &Capabilities::NOTHING).unwrap();
+    section
+}
+
 #[test]
 fn a_vmcs_moves_to_another_cpu_only_after_vmclear_on_the_first() {
-    let pages = [const { Page::new() }; 3];
-    let mut first = operation(cpu(2, 1), &pages[0], 0);
-    let mut second = operation(cpu(1, 1), &pages[1], 1);
-    let mut vmcs = Vmcs::new(frame(&pages[2]), &Capabilities::NOTHING);
+    let (mut cpu_0, mut cpu_1) = (cpu(2, 1), cpu(1, 1));
+    let (mut operation_0, mut operation_1) = (VmxOperation::new(), VmxOperation::new());
+    let mut first = entered(&mut operation_0, &mut cpu_0);
+    let mut second = entered(&mut operation_1, &mut cpu_1);
+    let mut vmcs = vmcs();
 
     first.load(&mut vmcs).unwrap();
-    assert_eq!(second.load(&mut vmcs).unwrap_err(), LoadError::ActiveElsewhere(CpuId(0)));
-    assert_eq!(second.clear(&mut vmcs).unwrap_err(), LoadError::ActiveElsewhere(CpuId(0)));
-    let mut vmcs = vmcs.into_frame().expect_err("the frame of an active VMCS stays");
+    let here = first.operation().id().unwrap();
+    assert_eq!(second.load(&mut vmcs).unwrap_err(), LoadError::ActiveElsewhere(here));
+    assert_eq!(second.clear(&mut vmcs).unwrap_err(), LoadError::ActiveElsewhere(here));
+    let mut vmcs = vmcs.into_owner().expect_err("the page of an active VMCS stays");
     first.clear(&mut vmcs).unwrap();
     second.load(&mut vmcs).unwrap();
-    assert_eq!(vmcs.active_on(), Some(CpuId(1)));
+    assert_eq!(vmcs.active_on(), second.operation().id());
     second.clear(&mut vmcs).unwrap();
-    assert!(vmcs.into_frame().is_ok());
+    assert!(vmcs.into_owner().is_ok());
 }
 
 #[test]
 fn before_a_reboot_all_are_cleared_where_they_are_active() {
-    let pages = [const { Page::new() }; 5];
     // Each VMCS is cleared once because it is new, and once at the end.
-    let mut first = operation(cpu(4, 2), &pages[0], 0);
-    let mut second = operation(cpu(2, 1), &pages[1], 1);
-    let mut vmcss =
-        [2, 3, 4].map(|page: usize| Vmcs::new(frame(&pages[page]), &Capabilities::NOTHING));
+    let (mut cpu_0, mut cpu_1) = (cpu(4, 2), cpu(2, 1));
+    let (mut operation_0, mut operation_1) = (VmxOperation::new(), VmxOperation::new());
+    let mut first = entered(&mut operation_0, &mut cpu_0);
+    let mut second = entered(&mut operation_1, &mut cpu_1);
+    let mut vmcss = [vmcs(), vmcs(), vmcs()];
     first.load(&mut vmcss[0]).unwrap();
     first.load(&mut vmcss[1]).unwrap();
     second.load(&mut vmcss[2]).unwrap();
 
-    let refused = first.leave().unwrap_err();
-    assert_eq!(refused.error, LeaveError::StillActive { vmcs: 2 });
-    let mut first = refused.operation;
+    assert_eq!(first.leave().unwrap_err(), LeaveError::StillActive { vmcs: 2 });
     assert_eq!(first.clear_all(&mut vmcss), Ok(2));
     assert_eq!(second.clear_all(&mut vmcss), Ok(1));
     assert_eq!(second.clear_all(&mut vmcss), Ok(0));
@@ -77,7 +90,6 @@ fn before_a_reboot_all_are_cleared_where_they_are_active() {
 fn the_launch_state_chooses_the_instruction() {
     const GUEST_STATE_FAILURE: u64 = 0x8000_0021;
     const VMCALL: u64 = 18;
-    let pages = [const { Page::new() }; 2];
     let mut cpu = cpu(2, 2);
     let mut order = mockall::Sequence::new();
     // A failed entry, of either kind, leaves the VMCS clear; an exit launches it.
@@ -91,7 +103,7 @@ fn the_launch_state_chooses_the_instruction() {
     for (expected, result, reason) in steps {
         cpu.expect_enter()
             .once()
-            .withf(move |instruction, _| *instruction == expected)
+            .withf(move |instruction, _, _| *instruction == expected)
             .in_sequence(&mut order)
             .return_const(result);
         if result.is_ok() {
@@ -101,40 +113,30 @@ fn the_launch_state_chooses_the_instruction() {
                 .in_sequence(&mut order)
                 .return_const(Ok(reason));
         }
+        if reason == GUEST_STATE_FAILURE {
+            cpu.expect_vmread().once().in_sequence(&mut order).return_const(Ok(2));
+        }
     }
-    let mut operation = operation(cpu, &pages[0], 0);
-    let mut vmcs = Vmcs::new(frame(&pages[1]), &Capabilities::NOTHING);
+    let mut operation = VmxOperation::new();
+    let mut section = entered(&mut operation, &mut cpu);
+    let mut vmcs = vmcs();
     let mut registers = GuestRegisters::default();
 
-    let mut current = operation.load(&mut vmcs).unwrap();
+    let mut current = section.load(&mut vmcs).unwrap();
     // SAFETY: no guest runs: the CPU is a mock. The same below.
-    unsafe { current.enter(&mut registers) }.unwrap_err();
+    let failed = unsafe { current.enter(&mut registers) }.unwrap_err();
+    assert_eq!(failed, EntryFailure::Instruction(VmxError::FailValid(InstructionError(7))));
     // SAFETY: as above.
-    assert!(unsafe { current.enter(&mut registers) }.unwrap().is_entry_failure());
+    let failed = unsafe { current.enter(&mut registers) }.unwrap_err();
+    assert!(matches!(failed, EntryFailure::GuestState { qualification: 2, .. }), "{failed}");
     for _ in 0..2 {
         // SAFETY: as above.
         assert_eq!(unsafe { current.enter(&mut registers) }.unwrap().basic().0, 18);
     }
     assert!(vmcs.is_launched());
-    operation.clear(&mut vmcs).unwrap();
+    section.clear(&mut vmcs).unwrap();
     assert!(!vmcs.is_launched());
-    let mut current = operation.load(&mut vmcs).unwrap();
+    let mut current = section.load(&mut vmcs).unwrap();
     // SAFETY: as above.
     unsafe { current.enter(&mut registers) }.unwrap();
-}
-
-#[test]
-fn a_vmcs_that_was_not_loaded_is_not_active() {
-    let pages = [const { Page::new() }; 2];
-    let failed = VmxError::FailValid(InstructionError(11));
-    let mut cpu = MockCpu::new();
-    cpu.expect_enter_vmx_operation().return_const(Ok(()));
-    cpu.expect_leave_vmx_operation().return_const(Ok(()));
-    cpu.expect_vmclear().once().return_const(Ok(()));
-    cpu.expect_vmptrld().once().return_const(Err(failed));
-    let mut operation = operation(cpu, &pages[0], 0);
-    let mut vmcs = Vmcs::new(frame(&pages[1]), &Capabilities::NOTHING);
-    assert_eq!(operation.load(&mut vmcs).unwrap_err(), LoadError::Vmx(failed));
-    assert_eq!(vmcs.active_on(), None);
-    operation.leave().unwrap();
 }

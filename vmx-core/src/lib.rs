@@ -89,9 +89,12 @@ pub mod apic;
 
 pub mod entry_check;
 
+mod error;
+
 pub use capability::Capabilities;
 pub use cpu::GuestRegisters;
+pub use error::Error;
 pub use intercept::MsrBitmap;
 pub use memory::{Frame, Page, PhysicalAddress};
 pub use msr::MsrIndex;
-pub use vmcs::{CurrentVmcs, Vmcs, VmxError, VmxOperation};
+pub use vmcs::{CriticalSection, CurrentVmcs, Vmcs, VmxError, VmxOperation};

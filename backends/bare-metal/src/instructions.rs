@@ -22,7 +22,7 @@ use crate::BareMetal;
 
 impl VmcsAccess for BareMetal {
     #[inline(always)] // Five instructions: shorter than a call.
-    fn vmread(&mut self, encoding: Encoding) -> Result<u64, VmxError> {
+    fn vmread(&self, encoding: Encoding) -> Result<u64, VmxError> {
         // SAFETY: ring 0 by the contract of `BareMetal::new`; #UD is handled.
         match unsafe { vmread(encoding) } {
             Some(value) => Ok(value),

@@ -10,19 +10,23 @@
 //!
 //! ```no_run
 //! use vmx_bare_metal::BareMetal;
-//! use vmx_core::{Capabilities, Frame, VmxOperation};
-//! use vmx_core::cpu::CpuId;
+//! use vmx_core::vmcs::VmxOperation;
+//! use vmx_core::{Capabilities, Error, Frame, Page};
 //!
-//! fn start(frame: Frame<'static>) -> Result<(), Box<dyn core::error::Error>> {
-//!     // SAFETY: this kernel runs in ring 0 with a thread pinned to each CPU, has
-//!     // a handler for every exception, uses no shadow stacks, and VMX belongs to
-//!     // this function alone.
+//! /// What this kernel keeps for each CPU.
+//! type PerCpu = VmxOperation<Frame<&'static Page>>;
+//!
+//! fn start(here: &mut PerCpu, page: Frame<&'static Page>) -> Result<(), Error> {
+//!     // SAFETY: this kernel runs in ring 0, has a handler for every exception, uses no
+//!     // shadow stacks, and VMX belongs to this function alone.
 //!     let mut cpu = unsafe { BareMetal::new() };
 //!     let capabilities = Capabilities::read(&mut cpu)?;
-//!     let mut operation = VmxOperation::enter(cpu, frame, &capabilities, CpuId(0))
-//!         .map_err(|refused| refused.error)?;
+//!     // SAFETY: interrupts are off from here to the end of the function, and `here` is
+//!     // the running CPU's.
+//!     let mut section = unsafe { here.section(cpu) };
+//!     section.enter(page, &capabilities)?;
 //!     // … load a VMCS, enter the guest …
-//!     operation.leave().map_err(|refused| refused.error)?;
+//!     section.leave()?;
 //!     Ok(())
 //! }
 //! ```

@@ -5,12 +5,13 @@
 //! Source: SDM, "Enabling and Entering VMX Operation", "Restrictions on VMX
 //! Operation".
 
-use vmx_core::capability::FixedBits;
-use vmx_core::capability::VmxBasic;
-use vmx_core::cpu::{ControlRegisters, Cpuid, InveptScope, InvvpidScope, Msr, VmxInstructions};
+use vmx_core::capability::Capabilities;
+use vmx_core::cpu::{
+    ControlRegisters, Cpuid, InvalidateTranslations, InveptScope, InvvpidScope, Msr,
+    VmxInstructions,
+};
 use vmx_core::msr::NamedMsr;
-use vmx_core::vmcs::EnterError;
-use vmx_core::vmcs::{VmcsRegion, VmxonRegion};
+use vmx_core::vmcs::{EnterError, VmcsPointer, VmxonPointer};
 use vmx_core::{MsrIndex, VmxError};
 
 use crate::BareMetal;
@@ -25,14 +26,23 @@ const LOCK: u64 = 1 << 0;
 /// IA32_FEATURE_CONTROL: VMXON is allowed outside SMX operation.
 const VMXON_OUTSIDE_SMX: u64 = 1 << 2;
 
-impl VmxInstructions for BareMetal {
+// SAFETY: (1, 2) Each method executes the instruction that its name says and answers what
+// the flags say (SDM, "VMX Instruction Reference"); after VMXOFF and VMCLEAR the CPU does
+// not use the region. VMXON and VMPTRLD that fail leave everything as it was. (3) The
+// other methods execute neither.
+unsafe impl VmxInstructions for BareMetal {
     /// The preconditions are checked in the order of [`EnterError`]'s cases: CPUID,
-    /// IA32_FEATURE_CONTROL, CR4.VMXE, CR0, CR4, revision. An unlocked
+    /// IA32_FEATURE_CONTROL, CR0, CR4, the capabilities. An unlocked
     /// IA32_FEATURE_CONTROL is locked with VMXON enabled just before VMXON, and
-    /// stays so until reset even if VMXON fails.
-    fn enter_vmx_operation(&mut self, region: &VmxonRegion<'_>) -> Result<(), EnterError> {
+    /// stays so until reset even if VMXON fails. CR4.VMXE may be 1 already, as the fixed
+    /// bits ask for it; it is 0 after VMX operation was left.
+    fn enter_vmx_operation(
+        &mut self,
+        region: &VmxonPointer,
+        capabilities: &Capabilities,
+    ) -> Result<(), EnterError> {
         let observed = observe(self)?;
-        let plan = observed.plan(region.revision())?;
+        let plan = observed.plan(capabilities)?;
         if let Some(value) = plan.feature_control {
             // SAFETY: the MSR exists with VMX and is not locked; the value adds the
             // lock and VMXON outside SMX, which change nothing for running code.
@@ -40,14 +50,16 @@ impl VmxInstructions for BareMetal {
         }
         // SAFETY: the running value and VMXE, which a CPU with VMX accepts.
         unsafe { self.write_cr4(plan.cr4) };
-        // SAFETY: ring 0; `plan` has checked what VMXON checks; the region owns a
-        // page that was given to VMX with its physical address.
+        // SAFETY: ring 0; `plan` has checked what VMXON checks; the region's page was
+        // given to VMX with its physical address.
         let result = unsafe { instructions::vmxon(region.address()) };
         result.map_err(|error| {
-            // SAFETY: the value from before; VMX operation was not entered, so VMXE
-            // may be cleared.
+            // SAFETY: the value from before.
             unsafe { self.write_cr4(observed.cr4) };
-            EnterError::Vmxon(error)
+            match observed.cr4 & CR4_VMXE {
+                0 => EnterError::Vmxon(error),
+                _ => EnterError::InUse(error),
+            }
         })
     }
 
@@ -61,16 +73,18 @@ impl VmxInstructions for BareMetal {
         Ok(())
     }
 
-    fn vmclear(&mut self, region: &VmcsRegion<'_>) -> Result<(), VmxError> {
-        // SAFETY: ring 0; the region owns a page that was given to VMX.
+    fn vmclear(&mut self, region: &VmcsPointer) -> Result<(), VmxError> {
+        // SAFETY: ring 0; the region's page was given to VMX.
         unsafe { instructions::vmclear(region.address()) }
     }
 
-    fn vmptrld(&mut self, region: &VmcsRegion<'_>) -> Result<(), VmxError> {
-        // SAFETY: ring 0; the region owns a page that was given to VMX.
+    fn vmptrld(&mut self, region: &VmcsPointer) -> Result<(), VmxError> {
+        // SAFETY: ring 0; the region's page was given to VMX.
         unsafe { instructions::vmptrld(region.address()) }
     }
+}
 
+impl InvalidateTranslations for BareMetal {
     fn invept(&mut self, scope: InveptScope) -> Result<(), VmxError> {
         // SAFETY: ring 0; dropping cached translations is always allowed.
         unsafe { instructions::invept(scope) }
@@ -88,9 +102,7 @@ struct Observed {
     feature_control: u64,
     cr0: u64,
     cr4: u64,
-    cr0_fixed: FixedBits,
-    cr4_fixed: FixedBits,
-    revision: u32,
+    capabilities: Capabilities,
 }
 
 /// What entering VMX operation changes before VMXON.
@@ -111,40 +123,30 @@ fn observe<C: Cpuid + Msr + ControlRegisters>(cpu: &mut C) -> Result<Observed, E
         feature_control: cpu.read_named(NamedMsr::FeatureControl),
         cr0: cpu.read_cr0(),
         cr4: cpu.read_cr4(),
-        cr0_fixed: FixedBits {
-            must_be_one: cpu.read_named(NamedMsr::VmxCr0Fixed0),
-            may_be_one: cpu.read_named(NamedMsr::VmxCr0Fixed1),
-        },
-        cr4_fixed: FixedBits {
-            must_be_one: cpu.read_named(NamedMsr::VmxCr4Fixed0),
-            may_be_one: cpu.read_named(NamedMsr::VmxCr4Fixed1),
-        },
-        revision: VmxBasic(cpu.read_named(NamedMsr::VmxBasic)).revision(),
+        capabilities: Capabilities::read(cpu).map_err(|_| EnterError::NoVmx)?,
     })
 }
 
 impl Observed {
-    /// Checks every precondition for a region with this revision identifier.
-    const fn plan(&self, region: u32) -> Result<Plan, EnterError> {
+    /// Checks every precondition, for a hypervisor that goes by `capabilities`.
+    fn plan(&self, capabilities: &Capabilities) -> Result<Plan, EnterError> {
         let feature_control = self.feature_control;
         let is_locked = feature_control & LOCK != 0;
         if is_locked && feature_control & VMXON_OUTSIDE_SMX == 0 {
             return Err(EnterError::LockedByFirmware { feature_control });
         }
-        if self.cr4 & CR4_VMXE != 0 {
-            return Err(EnterError::VmxeAlreadySet);
-        }
-        let (missing, excess) = (self.cr0_fixed.missing(self.cr0), self.cr0_fixed.excess(self.cr0));
+        let Capabilities { cr0_fixed, cr4_fixed, .. } = self.capabilities;
+        let (missing, excess) = (cr0_fixed.missing(self.cr0), cr0_fixed.excess(self.cr0));
         if missing | excess != 0 {
             return Err(EnterError::Cr0 { missing, excess });
         }
         let cr4 = self.cr4 | CR4_VMXE;
-        let (missing, excess) = (self.cr4_fixed.missing(cr4), self.cr4_fixed.excess(cr4));
+        let (missing, excess) = (cr4_fixed.missing(cr4), cr4_fixed.excess(cr4));
         if missing | excess != 0 {
             return Err(EnterError::Cr4 { missing, excess });
         }
-        if region != self.revision {
-            return Err(EnterError::Revision { region, cpu: self.revision });
+        if let Some(differs) = self.capabilities.first_difference(capabilities) {
+            return Err(EnterError::OtherCapabilities { differs });
         }
         let feature_control =
             if is_locked { None } else { Some(feature_control | LOCK | VMXON_OUTSIDE_SMX) };

@@ -6,7 +6,7 @@
 use core::arch::naked_asm;
 
 use memoffset::offset_of;
-use vmx_core::cpu::{EntryInstruction, WorldSwitch};
+use vmx_core::cpu::{EntryInstruction, HostPointers, WorldSwitch};
 use vmx_core::vmcs::field;
 use vmx_core::{GuestRegisters, VmxError};
 
@@ -26,14 +26,18 @@ const FAIL_INVALID: u32 = 1;
 const FAIL_VALID: u32 = 2;
 
 impl WorldSwitch for BareMetal {
+    type Registers = GuestRegisters;
+
     /// See the crate's documentation for what it does not move. It works in a host
     /// with and without shadow stacks. RFLAGS is 2 after an exit, and otherwise
     /// what it was but for the arithmetic flags.
     unsafe fn enter(
         &mut self,
         instruction: EntryInstruction,
+        host: &mut HostPointers,
         registers: &mut GuestRegisters,
     ) -> Result<(), VmxError> {
+        *host = HostPointers::UNKNOWN;
         let launch = u32::from(instruction == EntryInstruction::Launch);
         // SAFETY: the caller keeps the contract of `WorldSwitch::enter`; ring 0 by
         // that of `BareMetal::new`; the registers are an exclusive reference.

@@ -1,16 +1,17 @@
 //! A wrapper around any backend that counts.
 
+use core::cell::Cell;
+
 use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
 use vmx_core::cpu::{
-    CetSupervisorXstate, ControlRegisters, Cpuid, CpuidResult, EntryInstruction, InveptScope,
-    InvvpidScope, Msr, SegmentState, Segments, SupervisorSsp, VmcsAccess, VmxInstructions,
-    WorldSwitch,
+    CetSupervisorXstate, ControlRegisters, Cpuid, CpuidResult, EntryInstruction, HostPointers,
+    InvalidateTranslations, InveptScope, InvvpidScope, Msr, SegmentState, Segments, SupervisorSsp,
+    VmcsAccess, VmxInstructions, WorldSwitch,
 };
 use vmx_core::msr::NamedMsr;
-use vmx_core::vmcs::EnterError;
 use vmx_core::vmcs::field::Encoding;
-use vmx_core::vmcs::{VmcsRegion, VmxonRegion};
-use vmx_core::{GuestRegisters, MsrIndex, VmxError};
+use vmx_core::vmcs::{EnterError, VmcsPointer, VmxonPointer};
+use vmx_core::{Capabilities, MsrIndex, PhysicalAddress, VmxError};
 
 use crate::Counts;
 
@@ -60,17 +61,19 @@ use crate::Counts;
 pub struct Counting<C> {
     inner: C,
     counts: Counts,
+    /// VMREAD takes the CPU by shared reference.
+    vmreads: Cell<u64>,
 }
 
 impl<C> Counting<C> {
     /// Wraps a CPU; all counters start at zero.
     pub fn new(inner: C) -> Self {
-        Self { inner, counts: Counts::default() }
+        Self { inner, counts: Counts::default(), vmreads: Cell::new(0) }
     }
 
     /// The counters as they are now.
     pub const fn counts(&self) -> Counts {
-        self.counts
+        Counts { vmread: self.vmreads.get(), ..self.counts }
     }
 
     /// The CPU, to access it without being counted.
@@ -178,11 +181,16 @@ impl<C: Segments> Segments for Counting<C> {
     }
 }
 
-impl<C: VmxInstructions> VmxInstructions for Counting<C> {
+// SAFETY: the CPU inside keeps the contract, and every call reaches it as it is.
+unsafe impl<C: VmxInstructions> VmxInstructions for Counting<C> {
     #[inline]
-    fn enter_vmx_operation(&mut self, region: &VmxonRegion<'_>) -> Result<(), EnterError> {
+    fn enter_vmx_operation(
+        &mut self,
+        region: &VmxonPointer,
+        capabilities: &Capabilities,
+    ) -> Result<(), EnterError> {
         self.counts.vmxon += 1;
-        self.inner.enter_vmx_operation(region)
+        self.inner.enter_vmx_operation(region, capabilities)
     }
     #[inline]
     fn leave_vmx_operation(&mut self) -> Result<(), VmxError> {
@@ -190,15 +198,27 @@ impl<C: VmxInstructions> VmxInstructions for Counting<C> {
         self.inner.leave_vmx_operation()
     }
     #[inline]
-    fn vmclear(&mut self, region: &VmcsRegion<'_>) -> Result<(), VmxError> {
+    fn vmclear(&mut self, region: &VmcsPointer) -> Result<(), VmxError> {
         self.counts.vmclear += 1;
         self.inner.vmclear(region)
     }
     #[inline]
-    fn vmptrld(&mut self, region: &VmcsRegion<'_>) -> Result<(), VmxError> {
+    fn vmptrld(&mut self, region: &VmcsPointer) -> Result<(), VmxError> {
         self.counts.vmptrld += 1;
         self.inner.vmptrld(region)
     }
+    // For debug assertions, and so not counted.
+    #[inline]
+    fn current_vmcs(&mut self) -> Option<PhysicalAddress> {
+        self.inner.current_vmcs()
+    }
+    #[inline]
+    fn local_apic_id(&mut self) -> Option<u32> {
+        self.inner.local_apic_id()
+    }
+}
+
+impl<C: InvalidateTranslations> InvalidateTranslations for Counting<C> {
     #[inline]
     fn invept(&mut self, scope: InveptScope) -> Result<(), VmxError> {
         self.counts.invept += 1;
@@ -213,8 +233,8 @@ impl<C: VmxInstructions> VmxInstructions for Counting<C> {
 
 impl<C: VmcsAccess> VmcsAccess for Counting<C> {
     #[inline]
-    fn vmread(&mut self, encoding: Encoding) -> Result<u64, VmxError> {
-        self.counts.vmread += 1;
+    fn vmread(&self, encoding: Encoding) -> Result<u64, VmxError> {
+        self.vmreads.set(self.vmreads.get() + 1);
         self.inner.vmread(encoding)
     }
     #[inline]
@@ -225,18 +245,21 @@ impl<C: VmcsAccess> VmcsAccess for Counting<C> {
 }
 
 impl<C: WorldSwitch> WorldSwitch for Counting<C> {
+    type Registers = C::Registers;
+
     #[inline]
     unsafe fn enter(
         &mut self,
         instruction: EntryInstruction,
-        registers: &mut GuestRegisters,
+        host: &mut HostPointers,
+        registers: &mut Self::Registers,
     ) -> Result<(), VmxError> {
         match instruction {
             EntryInstruction::Launch => self.counts.vmlaunch += 1,
             EntryInstruction::Resume => self.counts.vmresume += 1,
         }
         // SAFETY: the caller keeps the same contract.
-        unsafe { self.inner.enter(instruction, registers) }
+        unsafe { self.inner.enter(instruction, host, registers) }
     }
 }
 

@@ -66,16 +66,15 @@ pub use generated::{MockCpu, MockMemory};
 mod generated {
     use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
     use vmx_core::cpu::{
-        CetSupervisorXstate, ControlRegisters, Cpuid, CpuidResult, EntryInstruction, InveptScope,
-        InvvpidScope, Msr, SegmentState, Segments, SupervisorSsp, VmcsAccess, VmxInstructions,
-        WorldSwitch,
+        CetSupervisorXstate, ControlRegisters, Cpuid, CpuidResult, EntryInstruction, HostPointers,
+        InvalidateTranslations, InveptScope, InvvpidScope, Msr, SegmentState, Segments,
+        SupervisorSsp, VmcsAccess, VmxInstructions, WorldSwitch,
     };
     use vmx_core::memory::Memory;
     use vmx_core::msr::NamedMsr;
-    use vmx_core::vmcs::EnterError;
     use vmx_core::vmcs::field::Encoding;
-    use vmx_core::vmcs::{VmcsRegion, VmxonRegion};
-    use vmx_core::{GuestRegisters, MsrIndex, Page, PhysicalAddress, VmxError};
+    use vmx_core::vmcs::{EnterError, VmcsPointer, VmxonPointer};
+    use vmx_core::{Capabilities, GuestRegisters, MsrIndex, Page, PhysicalAddress, VmxError};
 
     mockall::mock! {
         /// A CPU that does what the test says: all the traits of
@@ -116,27 +115,35 @@ mod generated {
             fn segments(&mut self) -> SegmentState;
         }
 
-        impl VmxInstructions for Cpu {
-            fn enter_vmx_operation<'m>(
+        // SAFETY: it touches no memory, so it may answer as it likes.
+        unsafe impl VmxInstructions for Cpu {
+            fn enter_vmx_operation(
                 &mut self,
-                region: &VmxonRegion<'m>,
+                region: &VmxonPointer,
+                capabilities: &Capabilities,
             ) -> Result<(), EnterError>;
             fn leave_vmx_operation(&mut self) -> Result<(), VmxError>;
-            fn vmclear<'m>(&mut self, region: &VmcsRegion<'m>) -> Result<(), VmxError>;
-            fn vmptrld<'m>(&mut self, region: &VmcsRegion<'m>) -> Result<(), VmxError>;
+            fn vmclear(&mut self, region: &VmcsPointer) -> Result<(), VmxError>;
+            fn vmptrld(&mut self, region: &VmcsPointer) -> Result<(), VmxError>;
+        }
+
+        impl InvalidateTranslations for Cpu {
             fn invept(&mut self, scope: InveptScope) -> Result<(), VmxError>;
             fn invvpid(&mut self, scope: InvvpidScope) -> Result<(), VmxError>;
         }
 
         impl VmcsAccess for Cpu {
-            fn vmread(&mut self, encoding: Encoding) -> Result<u64, VmxError>;
+            fn vmread(&self, encoding: Encoding) -> Result<u64, VmxError>;
             fn vmwrite(&mut self, encoding: Encoding, value: u64) -> Result<(), VmxError>;
         }
 
         impl WorldSwitch for Cpu {
+            type Registers = GuestRegisters;
+
             unsafe fn enter(
                 &mut self,
                 instruction: EntryInstruction,
+                host: &mut HostPointers,
                 registers: &mut GuestRegisters,
             ) -> Result<(), VmxError>;
         }

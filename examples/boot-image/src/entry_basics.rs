@@ -41,9 +41,10 @@ pub(crate) fn with_vmcs(
         (EntryInstruction::Resume, "resume-needs-launched-vmcs")
     };
     let mut registers = GuestRegisters::default();
-    // SAFETY: the entry fails, for its launch state or for the host's TR.
-    let entered = unsafe { vmcs.cpu().enter(wrong, &mut registers) };
-    let answer = entered.map_or_else(Outcome::Failed, |()| Outcome::Entered);
+    // SAFETY: the entry fails, for its launch state or for the host's TR; the switch is
+    // the backend's, told another instruction.
+    let entered = unsafe { vmcs.enter_with(|cpu, _, host| cpu.enter(wrong, host, &mut registers)) };
+    let answer = entered.map_or_else(Outcome::from, |_| Outcome::Entered);
     let _ = vmcs.write(field::HOST_TR_SELECTOR, tr);
     let wrongly = Circumstances { instruction: wrong, ..here };
     [

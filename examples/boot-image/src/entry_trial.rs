@@ -15,9 +15,9 @@ use vmx_core::exit::ExitReason;
 use vmx_core::msr_list::MsrEntry;
 use vmx_core::state::HostState;
 use vmx_core::state::{GuestState32, GuestState64, GuestStateReal};
-use vmx_core::vmcs::FieldValues;
 use vmx_core::vmcs::field;
 use vmx_core::vmcs::field::Encoding;
+use vmx_core::vmcs::{EntryFailure, FieldValues};
 use vmx_core::{
     Capabilities, CurrentVmcs, Frame, GuestRegisters, MsrIndex, Page, PhysicalAddress, VmxError,
 };
@@ -78,7 +78,7 @@ pub(crate) fn address_of(page: &'static Page) -> PhysicalAddress {
 /// # Safety
 ///
 /// 1. Nothing else uses the page, and this is called once for it.
-pub(crate) unsafe fn frame(page: &'static Page) -> Frame<'static> {
+pub(crate) unsafe fn frame(page: &'static Page) -> Frame<&'static Page> {
     // SAFETY: the address is the page's, and the caller keeps the rest.
     unsafe { Frame::new(page, address_of(page)) }
 }
@@ -270,24 +270,18 @@ impl<'a> Bench<'a> {
             unsafe { self.current.enter(&mut registers) }
         } else {
             // The world switch would write the field anew.
-            Err(entry_basics::enter_that_fails(self.circumstances().is_launched))
+            let error = entry_basics::enter_that_fails(self.circumstances().is_launched);
+            Err(EntryFailure::Instruction(error))
         };
         self.restore_control_registers();
-        let outcome = match entered {
-            Err(error) => Outcome::Failed(error),
-            Ok(reason) if reason.is_entry_failure() => {
-                let qualification = self.current.read(field::EXIT_QUALIFICATION);
-                Outcome::ExitedAtOnce { reason, qualification: qualification.unwrap_or(u64::MAX) }
-            }
-            Ok(_) => Outcome::Entered,
-        };
-        self.held = FieldValues::read(&mut self.current);
+        let outcome = entered.map_or_else(Outcome::from, |_| Outcome::Entered);
+        self.held = FieldValues::read(&self.current);
         Ok(outcome)
     }
 
     /// A VM exit loads what the host fields say, and a case may have changed them.
     fn restore_control_registers(&mut self) {
-        let cpu = self.current.cpu();
+        let cpu = &mut self.current;
         if cpu.read_cr4() != self.host.cr4 {
             // SAFETY: the value that the image ran with before.
             unsafe { cpu.write_cr4(self.host.cr4) };

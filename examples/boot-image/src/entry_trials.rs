@@ -5,7 +5,6 @@
 //! CPU answers must be what the rules allow.
 
 use vmx_bare_metal::BareMetal;
-use vmx_core::cpu::CpuId;
 use vmx_core::entry_check::{EntryState, Group as RuleGroup, Outcomes, SECTIONS, check};
 use vmx_core::exit::BasicExitReason;
 use vmx_core::state::HostState;
@@ -87,18 +86,21 @@ pub(crate) fn with_bench(
     }
     // SAFETY: an image runs one thing, and only that uses the page.
     let region = unsafe { frame(&VMXON_REGION) };
-    let mut operation = VmxOperation::enter(cpu, region, &capabilities, CpuId(0))
-        .map_err(|_| "this CPU did not enter VMX operation")?;
+    let mut operation = VmxOperation::new();
+    // SAFETY: (1, 2, 4, 5) The only CPU, on which interrupts stay off and nothing else uses
+    // VMX. (3) There is no other CPU to swap in.
+    let mut section = unsafe { operation.section(cpu) };
+    section.enter(region, &capabilities).map_err(|_| "this CPU did not enter VMX operation")?;
     if let Some((rule, outcome)) = entry_basics::without_vmcs(&capabilities) {
         say(format_args!("error {rule}: the CPU answers: {outcome}"));
         return Err("VMLAUNCH without a VMCS was not refused");
     }
     // CR4.VMXE is on from here.
     let controls = entry_trial::controls(&capabilities)?;
-    let host = HostState::from_cpu(operation.cpu(), &capabilities, &controls);
+    let host = HostState::from_cpu(&mut section, &capabilities, &controls);
     // SAFETY: as for the other page.
     let mut vmcs = Vmcs::new(unsafe { frame(&VMCS_REGION) }, &capabilities);
-    let current = operation.load(&mut vmcs).map_err(|_| "the VMCS was not loaded")?;
+    let current = section.load(&mut vmcs).map_err(|_| "the VMCS was not loaded")?;
     let region = address_of(&VMCS_REGION);
     work(&mut Bench::new(current, region, &capabilities, &controls, &host)?, &capabilities);
     Ok(())

@@ -134,10 +134,15 @@ fn scenarios<P: Policy>(
     let scenario =
         |mode, on_shadow_stack| Scenario { mode, on_shadow_stack, host_xss, rounds, roles, fault };
     let first = scenario(HostMode::UsesShadowStacks, false);
-    let mut reports = scenario::run::<P, _>(&mut cpu, &pool, &first, observer)?;
+    // SAFETY: (1) The image has one CPU and never enables interrupts, and nothing else in
+    // it uses VMX. (2) Nor does anything change the state of the host meanwhile, and the
+    // target has no SSE. (3) Paging is set up once.
+    let mut reports = unsafe { scenario::run::<P, _>(&mut cpu, &pool, &first, observer)? };
     observer.scenario = 2;
     let second = scenario(HostMode::DoesNot, false);
-    merge(&mut reports, &scenario::run::<P, _>(&mut cpu, &pool, &second, observer)?);
+    // SAFETY: as above.
+    let more = unsafe { scenario::run::<P, _>(&mut cpu, &pool, &second, observer)? };
+    merge(&mut reports, &more);
     observer.scenario = 3;
     let third = scenario(HostMode::UsesShadowStacks, true);
     let mut call =
@@ -157,9 +162,9 @@ fn scenarios<P: Policy>(
 }
 
 /// What the third scenario needs, behind a pointer.
-struct OnShadowStack<'a, 'm> {
+struct OnShadowStack<'a> {
     cpu: &'a mut Counting<BareMetal>,
-    pool: &'a PagePool<'m>,
+    pool: &'a PagePool,
     scenario: &'a Scenario,
     observer: &'a mut Console,
     result: Option<Result<[GuestReport; 3], RunError>>,
@@ -168,8 +173,11 @@ struct OnShadowStack<'a, 'm> {
 extern "C" fn run_third<P: Policy>(call: *mut c_void) {
     // SAFETY: the caller passes a pointer to an `OnShadowStack` that nobody else
     // uses until this returns.
-    let call = unsafe { &mut *call.cast::<OnShadowStack<'_, '_>>() };
-    call.result = Some(scenario::run::<P, _>(call.cpu, call.pool, call.scenario, call.observer));
+    let call = unsafe { &mut *call.cast::<OnShadowStack<'_>>() };
+    // SAFETY: as in `scenarios`, which sets CR4.CET and the shadow stack up before.
+    let result =
+        unsafe { scenario::run::<P, _>(call.cpu, call.pool, call.scenario, call.observer) };
+    call.result = Some(result);
 }
 
 fn merge(sum: &mut [GuestReport; 3], more: &[GuestReport; 3]) {

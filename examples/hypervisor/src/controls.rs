@@ -11,7 +11,10 @@ use vmx_core::control::{
 pub const REQUIRED: ControlSet = ControlSet {
     // A guest that hangs is stopped by the timer.
     pin_based: PinBasedControls::ACTIVATE_VMX_PREEMPTION_TIMER,
+    // I/O and MOV DR reach the machine otherwise.
     primary: PrimaryControls::USE_MSR_BITMAPS
+        .union(PrimaryControls::UNCONDITIONAL_IO_EXITING)
+        .union(PrimaryControls::MOV_DR_EXITING)
         .union(PrimaryControls::HLT_EXITING)
         .union(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS),
     // Guests execute XSAVES and XRSTORS, and have guest-physical addresses.
@@ -30,7 +33,6 @@ pub const REQUIRED: ControlSet = ControlSet {
 /// What it takes where the CPU has it.
 pub const WANTED: ControlSet = ControlSet {
     pin_based: PinBasedControls::NMI_EXITING.union(PinBasedControls::EXTERNAL_INTERRUPT_EXITING),
-    primary: PrimaryControls::UNCONDITIONAL_IO_EXITING.union(PrimaryControls::MOV_DR_EXITING),
     exit: ExitControls::SAVE_IA32_PAT.union(ExitControls::LOAD_IA32_PAT),
     entry: EntryControls::LOAD_IA32_PAT,
     ..ControlSet::EMPTY

@@ -9,7 +9,7 @@ use vmx_core::control::ControlError;
 use vmx_core::cpu::VmcsAccess;
 use vmx_core::ept::EptError;
 use vmx_core::exit::{BasicExitReason, ExitReason};
-use vmx_core::vmcs::{EnterError, LeaveError, LoadError};
+use vmx_core::vmcs::{EnterError, EntryFailure, LeaveError, LoadError};
 
 use crate::ept_access::EptAccess;
 use crate::guest_memory::GuestMemoryError;
@@ -36,10 +36,8 @@ pub enum RunError {
     OutOfMemory,
     /// The CPU does not take the guest's EPT, or it cannot be changed.
     Ept(EptError),
-    /// VM entry failed with a VM-instruction error.
-    EntryInstruction(Role, VmxError),
-    /// VM entry failed while or after loading guest state.
-    EntryState(Role, ExitReason),
+    /// VM entry failed.
+    Entry(Role, EntryFailure),
     /// The guest ran into an exception that it did not provoke.
     GuestException {
         /// The guest.
@@ -87,6 +85,11 @@ impl From<ControlError> for RunError {
         Self::Controls(error)
     }
 }
+impl From<LeaveError> for RunError {
+    fn from(error: LeaveError) -> Self {
+        Self::Leave(error)
+    }
+}
 impl From<LoadError> for RunError {
     fn from(error: LoadError) -> Self {
         Self::Load(error)
@@ -124,10 +127,7 @@ impl fmt::Display for RunError {
             Self::Ept(error) => fmt::Display::fmt(error, f),
             Self::EptViolation(role, violation) => write!(f, "guest {role}: {violation}"),
             Self::OutOfMemory => f.write_str("the hypervisor's pages are used up"),
-            Self::EntryInstruction(role, error) => {
-                write!(f, "VM entry of guest {role} failed: {error}")
-            }
-            Self::EntryState(role, reason) => write!(f, "guest {role}: {reason}"),
+            Self::Entry(role, failure) => write!(f, "guest {role}: {failure}"),
             Self::GuestException { role, vector, top, next } => write!(
                 f,
                 "guest {role} took exception {vector} that it did not provoke; on its stack, \
@@ -148,7 +148,6 @@ impl core::error::Error for RunError {}
 /// The error for an exit that nobody expected, the timer's included.
 pub fn unexpected_exit<V: VmcsAccess>(vmcs: &mut V, role: Role, reason: ExitReason) -> RunError {
     match reason.basic() {
-        _ if reason.is_entry_failure() => RunError::EntryState(role, reason),
         BasicExitReason::VMX_PREEMPTION_TIMER_EXPIRED => RunError::GuestHangs(role),
         BasicExitReason::EPT_VIOLATION => match EptAccess::read(vmcs) {
             Ok(violation) => RunError::EptViolation(role, violation),

@@ -39,9 +39,6 @@ where
     P: Policy,
     C: PolicyCpu + VmcsAccess + Cpuid,
 {
-    if reason.is_entry_failure() {
-        return Ok(Next::Unexpected);
-    }
     match reason.basic() {
         BasicExitReason::VMCALL => {
             advance_rip(cpu)?;

@@ -70,21 +70,21 @@ impl From<EptError> for GuestMemoryError {
 
 /// One guest's memory.
 #[derive(Clone, Copy, Debug)]
-pub struct GuestMemory<'m> {
-    run: PageRun<'m>,
-    ept_tables: TablePages<'m>,
+pub struct GuestMemory {
+    run: PageRun,
+    ept_tables: TablePages<'static>,
     ept_pointer: EptPointer,
     rules: EptRules,
 }
 
-impl<'m> GuestMemory<'m> {
+impl GuestMemory {
     /// Takes pages from the pool and fills them: EPT, page tables, descriptors,
     /// program. `flags` are those of the EPT pointer.
     ///
     /// # Errors
     /// [`GuestMemoryError`].
     pub fn new(
-        pool: &PagePool<'m>,
+        pool: &PagePool,
         rules: EptRules,
         flags: EptPointerFlags,
     ) -> Result<Self, GuestMemoryError> {
@@ -124,7 +124,7 @@ impl<'m> GuestMemory<'m> {
         ept.protect(SHADOW_STACK, PageSize::Size4KiB, flags)
     }
 
-    fn page(&self, index: usize) -> Option<&'m Page> {
+    fn page(&self, index: usize) -> Option<&'static Page> {
         self.run.pages.get(index)
     }
 

@@ -34,9 +34,10 @@ pub mod scenario;
 pub mod supervisor_shadow_stack;
 pub mod vcpu;
 
+use vmx_core::GuestRegisters;
 use vmx_core::cpu::{
-    CetSupervisorXstate, ControlRegisters, Cpuid, Msr, Segments, SupervisorSsp, VmcsAccess,
-    VmxInstructions, WorldSwitch,
+    CetSupervisorXstate, ControlRegisters, Cpuid, InvalidateTranslations, Msr, Segments,
+    SupervisorSsp, VmcsAccess, VmxInstructions, WorldSwitch,
 };
 
 /// Everything that the hypervisor uses of a CPU.
@@ -48,8 +49,9 @@ pub trait Backend:
     + ControlRegisters
     + Segments
     + VmxInstructions
+    + InvalidateTranslations
     + VmcsAccess
-    + WorldSwitch
+    + WorldSwitch<Registers = GuestRegisters>
 {
 }
 
@@ -61,7 +63,8 @@ impl<C> Backend for C where
         + ControlRegisters
         + Segments
         + VmxInstructions
+        + InvalidateTranslations
         + VmcsAccess
-        + WorldSwitch
+        + WorldSwitch<Registers = GuestRegisters>
 {
 }

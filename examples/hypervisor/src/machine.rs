@@ -2,16 +2,15 @@
 
 use cet_policy::{CpuCet, HostCet, HostMode};
 use vmx_core::control::ControlSet;
-use vmx_core::cpu::CpuId;
-use vmx_core::cpu::{Cpuid, InveptScope, Msr, VmxInstructions};
+use vmx_core::cpu::{Cpuid, InvalidateTranslations, InveptScope, Msr, VmxInstructions};
 use vmx_core::ept::{EptRules, EptVpidCapabilities};
 use vmx_core::msr::NamedMsr;
-use vmx_core::{Capabilities, MsrIndex, VmxOperation};
+use vmx_core::{Capabilities, CriticalSection, MsrIndex};
 
 use crate::Backend;
 use crate::controls;
 use crate::error::RunError;
-use crate::page_pool::PagePool;
+use crate::page_pool::{PagePool, PoolFrame};
 
 /// What is known of the CPU before it enters VMX operation.
 #[derive(Clone, Copy, Debug)]
@@ -43,23 +42,24 @@ impl Machine {
         Ok(Self { capabilities, cet, controls, ept: EptRules::new(ept, width) })
     }
 
-    /// Enters VMX operation on CPU 0.
+    /// Enters VMX operation.
     ///
     /// # Errors
     /// [`RunError`] names the precondition that failed.
-    pub fn enter<'m, C: VmxInstructions>(
+    pub fn enter<C: VmxInstructions + InvalidateTranslations>(
         &self,
-        cpu: C,
-        pool: &PagePool<'m>,
-    ) -> Result<VmxOperation<'m, C>, RunError> {
+        section: &mut CriticalSection<'_, C, PoolFrame>,
+        pool: &PagePool,
+    ) -> Result<(), RunError> {
         let frame = pool.take_frame().ok_or(RunError::OutOfMemory)?;
-        let mut operation = VmxOperation::enter(cpu, frame, &self.capabilities, CpuId(0))
+        section
+            .enter(frame, &self.capabilities)
             .map_err(|refused| RunError::Enter(refused.error))?;
         // Whoever used VMX before may have left mappings cached.
         if self.ept.capabilities.supports_invept(InveptScope::AllContexts) {
-            operation.cpu().invept(InveptScope::AllContexts)?;
+            section.invept(InveptScope::AllContexts)?;
         }
-        Ok(operation)
+        Ok(())
     }
 }
 

@@ -5,24 +5,27 @@ use core::cell::Cell;
 use vmx_core::memory::PAGE_SIZE;
 use vmx_core::{Frame, Page, PhysicalAddress};
 
+/// The owner of a page out of the pool, for VMX.
+pub type PoolFrame = Frame<&'static Page>;
+
 /// Pages in a row, with the physical address of the first.
 #[derive(Debug)]
-pub struct PagePool<'m> {
-    pages: &'m [Page],
+pub struct PagePool {
+    pages: &'static [Page],
     base: PhysicalAddress,
     used: Cell<usize>,
 }
 
 /// A run of pages out of the pool.
 #[derive(Clone, Copy, Debug)]
-pub struct PageRun<'m> {
+pub struct PageRun {
     /// The pages.
-    pub pages: &'m [Page],
+    pub pages: &'static [Page],
     /// Physical address of the first.
     pub base: PhysicalAddress,
 }
 
-impl<'m> PagePool<'m> {
+impl PagePool {
     /// A pool over `pages`.
     ///
     /// # Safety
@@ -30,12 +33,12 @@ impl<'m> PagePool<'m> {
     /// 1. The pages are contiguous in physical memory, from `base` on.
     /// 2. Nobody else uses them, now or later: they may become VMX regions, which
     ///    the CPU writes at any time.
-    pub const unsafe fn new(pages: &'m [Page], base: PhysicalAddress) -> Self {
+    pub const unsafe fn new(pages: &'static [Page], base: PhysicalAddress) -> Self {
         Self { pages, base, used: Cell::new(0) }
     }
 
     /// The next `count` pages, zeroed; `None` if that many are not left.
-    pub fn take(&self, count: usize) -> Option<PageRun<'m>> {
+    pub fn take(&self, count: usize) -> Option<PageRun> {
         let start = self.used.get();
         let pages = self.pages.get(start..start.checked_add(count)?)?;
         self.used.set(start + count);
@@ -46,12 +49,12 @@ impl<'m> PagePool<'m> {
         Some(PageRun { pages, base })
     }
 
-    /// The next page, as a frame for VMX.
-    pub fn take_frame(&self) -> Option<Frame<'m>> {
+    /// The next page, as one for VMX.
+    pub fn take_frame(&self) -> Option<PoolFrame> {
         let run = self.take(1)?;
         let page = run.pages.first()?;
-        // SAFETY: the address is the page's (contract 1 of `new`); a page is handed
-        // out once and nobody else uses it, for good (contract 2).
+        // SAFETY: (1) the address is the page's (contract 1 of `new`). (2) A page is handed
+        // out once and nobody else uses it (contract 2). (3) It is static.
         Some(unsafe { Frame::new(page, run.base) })
     }
 }

@@ -149,7 +149,7 @@ impl GuestReport {
     }
 
     /// Adds the checks that the guest counted itself.
-    pub fn add_guest_checks(&mut self, memory: &GuestMemory<'_>, rounds: u64) {
+    pub fn add_guest_checks(&mut self, memory: &GuestMemory, rounds: u64) {
         self.planned += self.role.checks(rounds);
         self.passed += memory.data(guest_program::PASSED);
         self.failed += memory.data(guest_program::FAILED);

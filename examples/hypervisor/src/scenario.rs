@@ -1,13 +1,13 @@
 //! The round robin: three vCPUs on one CPU, and the checks on the host's registers.
 
 use cet_policy::{HostCet, HostMode, Policy};
-use vmx_core::VmxOperation;
 use vmx_core::cet::CetControl;
 use vmx_core::cet::{Ssp, SspRegister};
 use vmx_core::cpu::{SupervisorSsp, VmcsAccess};
-use vmx_core::entry_check::{Explanation, Outcome};
+use vmx_core::entry_check::Explanation;
 use vmx_core::ept::EptPointerFlags;
 use vmx_core::vmcs::field;
+use vmx_core::{CriticalSection, VmxOperation};
 use vmx_mock::Counting;
 
 use crate::Backend;
@@ -16,7 +16,7 @@ use crate::exits::{self, Next};
 use crate::guest_dump::GuestDump;
 use crate::guest_program::Role;
 use crate::machine::{Machine, XssRegister};
-use crate::page_pool::PagePool;
+use crate::page_pool::{PagePool, PoolFrame};
 use crate::report::GuestReport;
 use crate::vcpu::Vcpu;
 
@@ -101,10 +101,19 @@ impl Canaries {
 /// registers hold afterwards what the last guest left.
 ///
 /// # Errors
-/// [`RunError`], with the guest's state where a guest was running.
-pub fn run<P: Policy, C: Backend>(
+/// [`RunError`], with the guest's state where a guest was running. The CPU is out of VMX
+/// operation then too, if it can be.
+///
+/// # Safety
+///
+/// 1. That of [`VmxOperation::section`], for `cpu` from call to return; VMX operation is
+///    nobody else's meanwhile.
+/// 2. CR0, CR3, CR4, segments, descriptor tables and the MSRs that the VMCS holds stay as
+///    they are, and the compiled code uses neither x87 nor SSE.
+/// 3. The CPU is in 64-bit mode, and every linear address that it uses is mapped to stay.
+pub unsafe fn run<P: Policy, C: Backend>(
     cpu: &mut Counting<C>,
-    pool: &PagePool<'_>,
+    pool: &PagePool,
     scenario: &Scenario,
     observer: &mut dyn Observer,
 ) -> Result<[GuestReport; 3], RunError> {
@@ -117,36 +126,75 @@ pub fn run<P: Policy, C: Backend>(
 
     let mut xss = XssRegister::new(cpu, &machine.cet, scenario.host_xss);
     let canaries = Canaries::place(cpu.inner_mut(), scenario, &mut vcpus[0].report);
-    let mut operation = machine.enter(cpu, pool)?;
-    for vcpu in &mut vcpus {
-        vcpu.fill_vmcs(&machine, &mut operation)?;
-        break_on_purpose(scenario.fault, vcpu, &mut operation)?;
+    let mut operation = VmxOperation::new();
+    // SAFETY: the caller's contract (1).
+    let mut section = unsafe { operation.section(cpu) };
+    machine.enter(&mut section, pool)?;
+    let run = Run { machine: &machine, scenario, canaries: &canaries };
+    // SAFETY: the caller's contract.
+    let finished = unsafe { run.all(&mut vcpus, &mut section, &mut xss, observer) };
+    if let Err(error) = finished {
+        // The guest that stopped is still loaded. The pages are static.
+        let _ended = section.leave_by_force()?;
+        return Err(error);
     }
-
-    let planned = vcpus.len() as u64 * (scenario.rounds + 1);
-    let mut done = 0;
-    while vcpus.iter().any(|vcpu| !vcpu.finished) {
-        for vcpu in vcpus.iter_mut().filter(|vcpu| !vcpu.finished) {
-            let before = operation.cpu().counts();
-            run_slice(&machine, vcpu, &mut operation, &mut xss, observer)?;
-            vcpu.report.moves.add(&operation.cpu().counts().since(&before));
-            vcpu.report.switches += 1;
-            canaries.check(operation.cpu().inner_mut(), &mut vcpu.report);
-            done += 1;
-            observer.progress(done, planned);
-        }
-    }
-
-    for vcpu in &mut vcpus {
-        vcpu.report.add_guest_checks(&vcpu.memory, scenario.rounds);
-        let mut current = operation.load(&mut vcpu.vmcs)?;
-        let shadow_stack = current.read(field::HOST_S_CET)?.contains(CetControl::SH_STK_EN)
-            && current.read(field::HOST_SSP)? != 0;
-        vcpu.report.check(shadow_stack == scenario.on_shadow_stack);
-        operation.clear(&mut vcpu.vmcs)?;
-    }
-    operation.leave().map_err(|refused| RunError::Leave(refused.error))?;
+    section.leave()?;
     Ok(vcpus.map(|vcpu| vcpu.report))
+}
+
+/// What stays the same in a run.
+struct Run<'a> {
+    machine: &'a Machine,
+    scenario: &'a Scenario,
+    canaries: &'a Canaries,
+}
+
+impl Run<'_> {
+    /// Runs every guest to its end, and clears their VMCSs.
+    ///
+    /// # Safety
+    ///
+    /// 1. As for [`run`].
+    unsafe fn all<P: Policy, C: Backend>(
+        &self,
+        vcpus: &mut [Vcpu<P>; 3],
+        section: &mut CriticalSection<'_, &mut Counting<C>, PoolFrame>,
+        xss: &mut XssRegister,
+        observer: &mut dyn Observer,
+    ) -> Result<(), RunError> {
+        let Self { machine, scenario, canaries } = *self;
+        for vcpu in vcpus.iter_mut() {
+            vcpu.fill_vmcs(machine, section)?;
+            break_on_purpose(scenario.fault, vcpu, section)?;
+        }
+
+        let planned = vcpus.len() as u64 * (scenario.rounds + 1);
+        let mut done = 0;
+        while vcpus.iter().any(|vcpu| !vcpu.finished) {
+            for vcpu in vcpus.iter_mut().filter(|vcpu| !vcpu.finished) {
+                let before = section.cpu().counts();
+                // SAFETY: the caller's contract.
+                unsafe { run_slice(machine, vcpu, section, xss, observer)? };
+                vcpu.report.moves.add(&section.cpu().counts().since(&before));
+                vcpu.report.switches += 1;
+                // SAFETY: the canaries read three registers, and nothing takes the CPU's place.
+                let cpu = unsafe { section.cpu_mut() }.inner_mut();
+                canaries.check(cpu, &mut vcpu.report);
+                done += 1;
+                observer.progress(done, planned);
+            }
+        }
+
+        for vcpu in vcpus {
+            vcpu.report.add_guest_checks(&vcpu.memory, scenario.rounds);
+            let current = section.load(&mut vcpu.vmcs)?;
+            let shadow_stack = current.read(field::HOST_S_CET)?.contains(CetControl::SH_STK_EN)
+                && current.read(field::HOST_SSP)? != 0;
+            vcpu.report.check(shadow_stack == scenario.on_shadow_stack);
+            section.clear(&mut vcpu.vmcs)?;
+        }
+        Ok(())
+    }
 }
 
 /// Loads the vCPU, runs its guest until it gives the CPU away, and puts it.
@@ -154,44 +202,35 @@ pub fn run<P: Policy, C: Backend>(
 /// # Errors
 /// [`RunError`] of an exit without an answer. The vCPU is still loaded then, and may
 /// go on from where it was by another call.
-pub(crate) fn run_slice<P: Policy, C: Backend>(
+///
+/// # Safety
+///
+/// 1. As for [`run`], which is where the vCPU's VMCS was filled.
+pub(crate) unsafe fn run_slice<P: Policy, C: Backend>(
     machine: &Machine,
-    vcpu: &mut Vcpu<'_, P>,
-    operation: &mut VmxOperation<'_, &mut Counting<C>>,
+    vcpu: &mut Vcpu<P>,
+    section: &mut CriticalSection<'_, &mut Counting<C>, PoolFrame>,
     xss: &mut XssRegister,
     observer: &mut dyn Observer,
 ) -> Result<(), RunError> {
     let Vcpu { role, vmcs, registers, cet, bitmap, report, finished, .. } = vcpu;
-    let mut current = operation.load(vmcs)?;
+    let mut current = section.load(vmcs)?;
     cet.load(&mut current);
     loop {
         xss.load(&mut current, cet.xss());
-        let circumstances = current.circumstances();
-        // SAFETY: nobody loads another VMCS meanwhile, and the contract of the world
-        // switch holds. (1) `fill_vmcs` took the host state from this CPU, whose
-        // registers of that kind nobody has changed since. (2) The guest's EPT maps
-        // its own pages only, its tables and the bitmap are pages of the pool, I/O
-        // exits without bitmaps, and no list or other structure is in use. (3) Of what
-        // the switch does not move, XCR0 and the debug registers cannot be changed
-        // without an exit, IA32_XSS and the shadow-stack pointers are moved here, and
-        // the program uses no x87 or SSE. (4) The image never enables interrupts and
-        // has one CPU. (5) "Load CET state" is a required exit control.
-        let entered = unsafe { current.enter(registers) };
-        let failed = match entered {
-            Err(error) => Some(Outcome::Failed(error)),
-            Ok(reason) if reason.is_entry_failure() => {
-                let qualification = current.read(field::EXIT_QUALIFICATION)?;
-                Some(Outcome::ExitedAtOnce { reason, qualification })
+        // SAFETY: (1) `fill_vmcs` took the host state from this CPU, and it stays so (2 of
+        // the contract of `run`). (2) The guest's EPT maps its own pages only, its tables
+        // and the bitmap are pages of the pool, which is static; I/O exits without bitmaps,
+        // by a required control, and no list or other structure is in use. (3) Of what the
+        // switch does not move, XCR0 cannot be changed without an exit, MOV DR exits by a
+        // required control, IA32_XSS and the shadow-stack pointers are moved here, and
+        // neither the program nor the host uses x87 or SSE. (4) The section's contract. (5)
+        // `current` keeps the account. (6) "Load CET state" is a required exit control.
+        let stop = match unsafe { current.enter(registers) } {
+            Err(failure) => {
+                observer.entry_failed(&current.explain(failure, &machine.capabilities));
+                RunError::Entry(*role, failure)
             }
-            Ok(_) => None,
-        };
-        if let Some(outcome) = failed {
-            let capabilities = &machine.capabilities;
-            let explanation = Explanation::read(&mut current, capabilities, circumstances, outcome);
-            observer.entry_failed(&explanation);
-        }
-        let stop = match entered {
-            Err(error) => RunError::EntryInstruction(*role, error),
             Ok(reason) => {
                 report.exits.add(reason.basic());
                 let basic = machine.capabilities.basic;
@@ -224,10 +263,10 @@ pub(crate) fn run_slice<P: Policy, C: Backend>(
 /// Breaks what the scenario wants broken.
 fn break_on_purpose<P: Policy, C: Backend>(
     fault: Option<Fault>,
-    vcpu: &mut Vcpu<'_, P>,
-    operation: &mut VmxOperation<'_, C>,
+    vcpu: &mut Vcpu<P>,
+    section: &mut CriticalSection<'_, C, PoolFrame>,
 ) -> Result<(), RunError> {
-    let mut current = operation.load(&mut vcpu.vmcs)?;
+    let mut current = section.load(&mut vcpu.vmcs)?;
     match fault {
         None => {}
         // TR must not be the null selector.

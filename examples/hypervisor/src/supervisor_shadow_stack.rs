@@ -14,10 +14,11 @@
 //! After each change of what a CPU has cached, INVEPT.
 
 use cet_policy::{HostCet, HostMode, Policy};
-use vmx_core::VmxOperation;
-use vmx_core::cpu::VmxInstructions;
+use vmx_core::CriticalSection;
+use vmx_core::cpu::{InvalidateTranslations, VmxInstructions};
 use vmx_core::ept::{EntryFlags, EptPointerFlags};
 use vmx_core::exit::qualification::EptViolation;
+use vmx_core::vmcs::VmxOperation;
 use vmx_mock::Counting;
 
 use crate::Backend;
@@ -26,7 +27,7 @@ use crate::error::RunError;
 use crate::guest_memory::{SHADOW_STACK, TOKEN};
 use crate::guest_program::Role;
 use crate::machine::{Machine, XssRegister};
-use crate::page_pool::PagePool;
+use crate::page_pool::{PagePool, PoolFrame};
 use crate::report::GuestReport;
 use crate::scenario::{Observer, run_slice};
 use crate::vcpu::Vcpu;
@@ -49,9 +50,13 @@ pub struct Found {
 ///
 /// # Errors
 /// [`RunError`]; a refusal if the CPU lacks supervisor shadow-stack control.
-pub fn run<P: Policy, C: Backend>(
+///
+/// # Safety
+///
+/// 1. As for [`scenario::run`](crate::scenario::run).
+pub unsafe fn run<P: Policy, C: Backend>(
     cpu: &mut Counting<C>,
-    pool: &PagePool<'_>,
+    pool: &PagePool,
     control: bool,
     observer: &mut dyn Observer,
 ) -> Result<Found, RunError> {
@@ -64,15 +69,19 @@ pub fn run<P: Policy, C: Backend>(
     };
     let mut vcpu = Vcpu::<P>::new(&machine, &host, pool, Role::Wrmsr, ROUNDS, ept)?;
     let mut xss = XssRegister::new(cpu, &machine.cet, 0);
-    let mut operation = machine.enter(cpu, pool)?;
-    vcpu.fill_vmcs(&machine, &mut operation)?;
+    let mut operation = VmxOperation::new();
+    // SAFETY: the caller's contract.
+    let mut section = unsafe { operation.section(cpu) };
+    machine.enter(&mut section, pool)?;
+    vcpu.fill_vmcs(&machine, &mut section)?;
 
     let supervisor = EntryFlags::SUPERVISOR_SHADOW_STACK;
     let states = [EntryFlags::ALL_ACCESS, EntryFlags::EXECUTE | supervisor];
     let mut violations = [None; 2];
     for (flags, violation) in states.into_iter().zip(&mut violations) {
-        protect(&vcpu, &mut operation, flags)?;
-        match run_slice(&machine, &mut vcpu, &mut operation, &mut xss, observer) {
+        protect(&vcpu, &mut section, flags)?;
+        // SAFETY: the caller's contract.
+        match unsafe { run_slice(&machine, &mut vcpu, &mut section, &mut xss, observer) } {
             Err(RunError::EptViolation(_, found)) => *violation = Some(found),
             Err(error) => return Err(error),
             Ok(()) => {}
@@ -90,27 +99,28 @@ pub fn run<P: Policy, C: Backend>(
         }
     }
     if vcpu.report.failed == 0 {
-        protect(&vcpu, &mut operation, EntryFlags::READ | supervisor)?;
+        protect(&vcpu, &mut section, EntryFlags::READ | supervisor)?;
         while !vcpu.finished {
-            run_slice(&machine, &mut vcpu, &mut operation, &mut xss, observer)?;
+            // SAFETY: the caller's contract.
+            unsafe { run_slice(&machine, &mut vcpu, &mut section, &mut xss, observer)? };
         }
         vcpu.report.add_guest_checks(&vcpu.memory, ROUNDS);
     }
-    operation.clear(&mut vcpu.vmcs)?;
-    operation.leave().map_err(|refused| RunError::Leave(refused.error))?;
+    section.clear(&mut vcpu.vmcs)?;
+    section.leave()?;
     Ok(Found { violations, report: vcpu.report })
 }
 
 /// Gives the shadow-stack page other flags, and drops what this CPU, the only one,
 /// has cached of it.
-fn protect<P: Policy, C: VmxInstructions>(
-    vcpu: &Vcpu<'_, P>,
-    operation: &mut VmxOperation<'_, C>,
+fn protect<P: Policy, C: VmxInstructions + InvalidateTranslations>(
+    vcpu: &Vcpu<P>,
+    section: &mut CriticalSection<'_, C, PoolFrame>,
     flags: EntryFlags,
 ) -> Result<(), RunError> {
     let invalidation = vcpu.memory.protect_shadow_stack(flags)?;
     if let Some(scope) = invalidation.scope(vcpu.memory.ept_pointer()) {
-        operation.cpu().invept(scope)?;
+        section.invept(scope)?;
     }
     Ok(())
 }

@@ -7,14 +7,14 @@ use vmx_core::ept::EptPointerFlags;
 use vmx_core::state::GuestState64;
 use vmx_core::state::HostState;
 use vmx_core::vmcs::field;
-use vmx_core::{GuestRegisters, MsrBitmap, PhysicalAddress, Vmcs, VmxError, VmxOperation};
+use vmx_core::{CriticalSection, GuestRegisters, MsrBitmap, PhysicalAddress, Vmcs, VmxError};
 
 use crate::Backend;
 use crate::error::RunError;
 use crate::guest_memory::{self, GuestMemory};
 use crate::guest_program::{self, Role};
 use crate::machine::Machine;
-use crate::page_pool::PagePool;
+use crate::page_pool::{PagePool, PoolFrame};
 use crate::report::GuestReport;
 
 /// TSC ticks after which a guest that has not exited is taken for hanging.
@@ -27,27 +27,27 @@ const CR4_XSAVE: u64 = 1 << 9 | 1 << 18;
 
 /// One vCPU with the policy `P`.
 #[derive(Debug)]
-pub struct Vcpu<'m, P> {
+pub struct Vcpu<P> {
     /// What its guest does.
     pub role: Role,
     /// Its VMCS.
-    pub vmcs: Vmcs<'m>,
+    pub vmcs: Vmcs<PoolFrame>,
     /// Its general registers and CR2, while it is not running.
     pub registers: GuestRegisters,
     /// Its supervisor shadow-stack state.
     pub cet: VcpuCet<P>,
     /// Its MSR bitmap: a lazy policy needs one per vCPU.
-    pub bitmap: MsrBitmap<'m>,
+    pub bitmap: MsrBitmap<'static>,
     bitmap_address: PhysicalAddress,
     /// Its memory.
-    pub memory: GuestMemory<'m>,
+    pub memory: GuestMemory,
     /// What it has done.
     pub report: GuestReport,
     /// Its guest has ended.
     pub finished: bool,
 }
 
-impl<'m, P: Policy> Vcpu<'m, P> {
+impl<P: Policy> Vcpu<P> {
     /// A vCPU that starts its guest's program; its VMCS is still empty. `ept` are the
     /// flags of its EPT pointer.
     ///
@@ -56,7 +56,7 @@ impl<'m, P: Policy> Vcpu<'m, P> {
     pub fn new(
         machine: &Machine,
         host: &HostCet,
-        pool: &PagePool<'m>,
+        pool: &PagePool,
         role: Role,
         rounds: u64,
         ept: EptPointerFlags,
@@ -91,11 +91,11 @@ impl<'m, P: Policy> Vcpu<'m, P> {
     pub fn fill_vmcs<C: Backend>(
         &mut self,
         machine: &Machine,
-        operation: &mut VmxOperation<'_, C>,
+        section: &mut CriticalSection<'_, C, PoolFrame>,
     ) -> Result<(), RunError> {
         let capabilities = &machine.capabilities;
-        let host = HostState::from_cpu(operation.cpu(), capabilities, &machine.controls);
-        let mut current = operation.load(&mut self.vmcs)?;
+        let host = HostState::from_cpu(section, capabilities, &machine.controls);
+        let mut current = section.load(&mut self.vmcs)?;
         machine.controls.write(&mut current)?;
         host.write(&mut current, machine.controls.exit)?;
         let guest = GuestState64 {

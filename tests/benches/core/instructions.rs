@@ -28,7 +28,7 @@ fn probe_failed() -> ! {
 #[unsafe(no_mangle)]
 fn probe_vmread() -> u64 {
     // SAFETY: never executed.
-    let mut cpu = unsafe { BareMetal::new() };
+    let cpu = unsafe { BareMetal::new() };
     match cpu.read(field::GUEST_RIP) {
         Ok(value) => value,
         Err(_) => probe_failed(),

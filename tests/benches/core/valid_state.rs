@@ -99,7 +99,7 @@ impl MemoryVmcs {
 }
 
 impl VmcsAccess for MemoryVmcs {
-    fn vmread(&mut self, encoding: Encoding) -> Result<u64, VmxError> {
+    fn vmread(&self, encoding: Encoding) -> Result<u64, VmxError> {
         // Error 12: an unsupported field.
         self.0.get_raw(encoding).ok_or(VmxError::FailValid(InstructionError(12)))
     }

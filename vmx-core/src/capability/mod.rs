@@ -13,6 +13,7 @@
 
 pub(crate) mod capabilities;
 pub(crate) mod check;
+pub(crate) mod difference;
 pub(crate) mod dump;
 pub(crate) mod ept_vpid;
 pub(crate) mod fixed_bits;

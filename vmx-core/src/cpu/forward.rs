@@ -28,7 +28,7 @@
 /// }
 ///
 /// impl<C: VmcsAccess> VmcsAccess for Watched<C> {
-///     fn vmread(&mut self, encoding: Encoding) -> Result<u64, VmxError> {
+///     fn vmread(&self, encoding: Encoding) -> Result<u64, VmxError> {
 ///         self.cpu.vmread(encoding)
 ///     }
 ///     fn vmwrite(&mut self, encoding: Encoding, value: u64) -> Result<(), VmxError> {
@@ -123,15 +123,21 @@ macro_rules! forward_cpu_traits {
     (@table VmxInstructions $wrapper:tt) => {
         $crate::forward_cpu_traits! { @impl VmxInstructions $wrapper {
             fn enter_vmx_operation(
-                region: &$crate::vmcs::VmxonRegion<'_>
+                region: &$crate::vmcs::VmxonPointer, capabilities: &$crate::Capabilities
             ) -> ::core::result::Result<(), $crate::vmcs::EnterError>;
             fn leave_vmx_operation() -> ::core::result::Result<(), $crate::VmxError>;
             fn vmclear(
-                region: &$crate::vmcs::VmcsRegion<'_>
+                region: &$crate::vmcs::VmcsPointer
             ) -> ::core::result::Result<(), $crate::VmxError>;
             fn vmptrld(
-                region: &$crate::vmcs::VmcsRegion<'_>
+                region: &$crate::vmcs::VmcsPointer
             ) -> ::core::result::Result<(), $crate::VmxError>;
+            fn current_vmcs() -> ::core::option::Option<$crate::PhysicalAddress>;
+            fn local_apic_id() -> ::core::option::Option<u32>;
+        } {} }
+    };
+    (@table InvalidateTranslations $wrapper:tt) => {
+        $crate::forward_cpu_traits! { @impl InvalidateTranslations $wrapper {
             fn invept(
                 scope: $crate::cpu::InveptScope
             ) -> ::core::result::Result<(), $crate::VmxError>;
@@ -140,21 +146,14 @@ macro_rules! forward_cpu_traits {
             ) -> ::core::result::Result<(), $crate::VmxError>;
         } {} }
     };
-    (@table VmcsAccess $wrapper:tt) => {
-        $crate::forward_cpu_traits! { @impl VmcsAccess $wrapper {
-            fn vmread(
-                encoding: $crate::vmcs::field::Encoding
-            ) -> ::core::result::Result<u64, $crate::VmxError>;
-            fn vmwrite(
-                encoding: $crate::vmcs::field::Encoding, value: u64
-            ) -> ::core::result::Result<(), $crate::VmxError>;
-        } {} }
-    };
     (@table WorldSwitch $wrapper:tt) => {
-        $crate::forward_cpu_traits! { @impl WorldSwitch $wrapper {} {
+        $crate::forward_cpu_traits! { @impl WorldSwitch $wrapper {
+            type Registers;
+        } {
             fn enter(
                 instruction: $crate::cpu::EntryInstruction,
-                registers: &mut $crate::GuestRegisters
+                host: &mut $crate::cpu::HostPointers,
+                registers: &mut Self::Registers
             ) -> ::core::result::Result<(), $crate::VmxError>;
         } }
     };
@@ -162,7 +161,7 @@ macro_rules! forward_cpu_traits {
         ::core::compile_error! { ::core::concat!(
             "`", ::core::stringify!($other), "` is not a CPU trait; those that can be forwarded \
              are Cpuid, Msr, SupervisorSsp, CetSupervisorXstate, ControlRegisters, Segments, \
-             VmxInstructions, VmcsAccess, WorldSwitch"
+             VmxInstructions, InvalidateTranslations, WorldSwitch; VmcsAccess is two methods by hand"
         ) }
     };
 
@@ -229,8 +228,13 @@ macro_rules! forward_cpu_traits {
 forward_cpu_traits! {
     impl<T: ?Sized>
         Cpuid, Msr, SupervisorSsp, CetSupervisorXstate, ControlRegisters, Segments,
-        VmxInstructions, VmcsAccess, WorldSwitch
+        InvalidateTranslations, WorldSwitch
     for &mut T {
         |lent| -> &mut T { lent }
     }
+}
+
+// The same CPU, so what it answers stays as true as it was.
+forward_cpu_traits! {
+    unsafe impl<T: ?Sized> VmxInstructions for &mut T { |lent| -> &mut T { lent } }
 }

@@ -1,4 +1,23 @@
-//! What INVEPT and INVVPID invalidate.
+//! INVEPT and INVVPID.
+
+use crate::vmcs::error::VmxError;
+
+/// INVEPT and INVVPID: dropping cached translations, which can only be loaded again.
+pub trait InvalidateTranslations {
+    /// INVEPT.
+    ///
+    /// # Errors
+    /// [`VmxError`] for a type or pointer that the CPU refuses. #UD in the host
+    /// outside VMX operation or without EPT.
+    fn invept(&mut self, scope: InveptScope) -> Result<(), VmxError>;
+
+    /// INVVPID.
+    ///
+    /// # Errors
+    /// [`VmxError`] for a type or VPID that the CPU refuses. #UD in the host
+    /// outside VMX operation or without VPID.
+    fn invvpid(&mut self, scope: InvvpidScope) -> Result<(), VmxError>;
+}
 
 /// What INVEPT invalidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

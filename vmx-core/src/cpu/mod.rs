@@ -17,6 +17,7 @@
 //! | [`ControlRegisters`] | CR0, CR3, CR4 |
 //! | [`Segments`] | selectors, bases and descriptor tables of the host |
 //! | [`VmxInstructions`] | entering and leaving VMX operation, VMCS regions |
+//! | [`InvalidateTranslations`] | INVEPT and INVVPID |
 //! | [`VmcsAccess`] | VMREAD and VMWRITE of the current VMCS |
 //! | [`WorldSwitch`] | VMLAUNCH and VMRESUME |
 //!
@@ -38,7 +39,6 @@
 //! ```
 
 pub(crate) mod control_registers;
-pub(crate) mod cpu_id;
 pub(crate) mod cpuid;
 mod forward;
 pub(crate) mod guest_registers;
@@ -51,17 +51,17 @@ pub(crate) mod vmx_instructions;
 pub(crate) mod world_switch;
 
 pub use control_registers::ControlRegisters;
-pub use cpu_id::CpuId;
 pub use cpuid::{Cpuid, CpuidResult};
 pub use guest_registers::GuestRegisters;
-pub use invalidation::{InveptScope, InvvpidScope};
+pub use invalidation::{InvalidateTranslations, InveptScope, InvvpidScope};
 pub use msr::Msr;
 pub use segments::{SegmentState, Segments};
 pub use shadow_stack::{CetSupervisorXstate, SupervisorSsp};
 pub use vmcs_access::VmcsAccess;
 pub use vmx_instructions::VmxInstructions;
-pub use world_switch::{EntryInstruction, WorldSwitch};
+pub use world_switch::{EntryInstruction, HostPointers, WorldSwitch};
 
 static_assertions::assert_obj_safe!(Cpuid, Msr, SupervisorSsp, CetSupervisorXstate);
 static_assertions::assert_obj_safe!(ControlRegisters, Segments, VmxInstructions);
-static_assertions::assert_obj_safe!(VmcsAccess, WorldSwitch);
+static_assertions::assert_obj_safe!(InvalidateTranslations, VmcsAccess);
+static_assertions::assert_obj_safe!(WorldSwitch<Registers = GuestRegisters>);

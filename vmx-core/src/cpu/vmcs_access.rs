@@ -12,7 +12,7 @@ pub trait VmcsAccess {
     /// # Errors
     /// [`VmxError::FailInvalid`] without a current VMCS,
     /// [`VmxError::FailValid`] number 12 where the CPU has no such field.
-    fn vmread(&mut self, encoding: Encoding) -> Result<u64, VmxError>;
+    fn vmread(&self, encoding: Encoding) -> Result<u64, VmxError>;
 
     /// VMWRITE of any encoding.
     ///
@@ -24,7 +24,7 @@ pub trait VmcsAccess {
     ///
     /// # Errors
     /// As [`vmread`](Self::vmread).
-    fn read<V: FieldValue, A>(&mut self, field: Field<V, A>) -> Result<V, VmxError>
+    fn read<V: FieldValue, A>(&self, field: Field<V, A>) -> Result<V, VmxError>
     where
         Self: Sized,
     {
@@ -40,5 +40,17 @@ pub trait VmcsAccess {
         Self: Sized,
     {
         self.vmwrite(field.encoding(), value.into_field())
+    }
+}
+
+impl<T: VmcsAccess + ?Sized> VmcsAccess for &mut T {
+    #[inline]
+    fn vmread(&self, encoding: Encoding) -> Result<u64, VmxError> {
+        (**self).vmread(encoding)
+    }
+
+    #[inline]
+    fn vmwrite(&mut self, encoding: Encoding, value: u64) -> Result<(), VmxError> {
+        (**self).vmwrite(encoding, value)
     }
 }

@@ -7,6 +7,8 @@ use super::outcome::{Outcome, Outcomes};
 use super::state::{Circumstances, EntryState};
 use crate::capability::capabilities::Capabilities;
 use crate::cpu::vmcs_access::VmcsAccess;
+use crate::vmcs::current::CurrentVmcs;
+use crate::vmcs::entry_failure::EntryFailure;
 use crate::vmcs::field_values::FieldValues;
 
 /// A failed entry with all that is needed to explain it. Its `Display` is the CPU's
@@ -19,6 +21,43 @@ pub struct Explanation {
     outcome: Outcome,
 }
 
+impl<C: VmcsAccess> CurrentVmcs<'_, C> {
+    /// What the next entry depends on besides the fields, in a 64-bit host.
+    pub fn circumstances(&self) -> Circumstances {
+        let (instruction, is_launched) = (self.entry_instruction(), self.is_launched());
+        Circumstances { instruction, is_launched, ..Circumstances::LAUNCH }
+    }
+
+    /// Why an entry failed: right after [`enter`](CurrentVmcs::enter) said so. Reads the
+    /// whole VMCS.
+    ///
+    /// ```no_run
+    /// use vmx_core::cpu::{VmcsAccess, VmxInstructions, WorldSwitch};
+    /// use vmx_core::exit::ExitReason;
+    /// use vmx_core::{Capabilities, CurrentVmcs};
+    ///
+    /// /// # Safety
+    /// /// 1. As for `CurrentVmcs::enter`.
+    /// unsafe fn run<C: VmcsAccess + VmxInstructions + WorldSwitch>(
+    ///     current: &mut CurrentVmcs<'_, C>,
+    ///     registers: &mut C::Registers,
+    ///     capabilities: &Capabilities,
+    /// ) -> Option<ExitReason> {
+    ///     // SAFETY: the caller's contract.
+    ///     match unsafe { current.enter(registers) } {
+    ///         Ok(reason) => Some(reason),
+    ///         Err(failure) => {
+    ///             println!("{}", current.explain(failure, capabilities));
+    ///             None
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn explain(&self, failure: EntryFailure, capabilities: &Capabilities) -> Explanation {
+        Explanation::read(self, capabilities, self.circumstances(), failure.into())
+    }
+}
+
 impl Explanation {
     /// Reads the current VMCS, each field once, right after the entry that failed with
     /// `outcome`: a failed entry leaves the fields as they were.
@@ -27,13 +66,13 @@ impl Explanation {
     /// use vmx_core::Capabilities;
     /// use vmx_core::cpu::VmcsAccess;
     /// use vmx_core::entry_check::{Circumstances, Explanation, Outcome};
-    /// fn explain(vmcs: &mut impl VmcsAccess, capabilities: &Capabilities, failed: vmx_core::VmxError) -> String {
+    /// fn explain(vmcs: &impl VmcsAccess, capabilities: &Capabilities, failed: vmx_core::VmxError) -> String {
     ///     let outcome = Outcome::Failed(failed);
     ///     Explanation::read(vmcs, capabilities, Circumstances::LAUNCH, outcome).to_string()
     /// }
     /// ```
     pub fn read<V: VmcsAccess>(
-        vmcs: &mut V,
+        vmcs: &V,
         capabilities: &Capabilities,
         circumstances: Circumstances,
         outcome: Outcome,

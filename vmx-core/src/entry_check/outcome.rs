@@ -6,6 +6,7 @@ use super::rule::Group;
 use super::state::EntryState;
 use super::{Violation, check, msr_loading};
 use crate::exit::reason::ExitReason;
+use crate::vmcs::entry_failure::EntryFailure;
 use crate::vmcs::error::{InstructionError, VmxError};
 
 /// How a VM entry ended.
@@ -22,6 +23,18 @@ pub enum Outcome {
         /// Exit qualification.
         qualification: u64,
     },
+}
+
+impl From<EntryFailure> for Outcome {
+    fn from(failure: EntryFailure) -> Self {
+        match failure {
+            EntryFailure::Instruction(error) => Self::Failed(error),
+            EntryFailure::GuestState { reason, qualification } => {
+                Self::ExitedAtOnce { reason, qualification }
+            }
+            EntryFailure::ExitInformation(_) => Self::Entered,
+        }
+    }
 }
 
 /// What the architecture lets the CPU answer.

@@ -86,7 +86,7 @@ impl GuestEventState {
     ///
     /// # Errors
     /// [`VmxError`] of the VMREAD that failed.
-    pub fn read<V: VmcsAccess>(vmcs: &mut V) -> Result<Self, VmxError> {
+    pub fn read<V: VmcsAccess>(vmcs: &V) -> Result<Self, VmxError> {
         Ok(Self {
             rflags: vmcs.read(field::GUEST_RFLAGS)?,
             interruptibility: vmcs.read(field::GUEST_INTERRUPTIBILITY_STATE)?,

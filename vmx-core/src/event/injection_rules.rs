@@ -35,10 +35,7 @@ impl InjectionContext {
     ///
     /// # Errors
     /// [`VmxError`] of the VMREAD that failed.
-    pub fn read<V: VmcsAccess>(
-        vmcs: &mut V,
-        capabilities: &Capabilities,
-    ) -> Result<Self, VmxError> {
+    pub fn read<V: VmcsAccess>(vmcs: &V, capabilities: &Capabilities) -> Result<Self, VmxError> {
         const PROTECTION_ENABLE: u64 = 1 << 0;
         let pin_based = vmcs.read(PIN_BASED_CONTROLS)?;
         let primary = vmcs.read(PRIMARY_CONTROLS)?;

@@ -1,9 +1,12 @@
-//! Pages that the CPU also touches.
+//! Pages that the CPU also touches, who owns them, and addresses.
 //!
 //! VMX regions, bitmaps and guest memory are read and written by the processor,
 //! or by another vCPU of the same VM, at any time. Such a page is therefore a
-//! page of relaxed atomics ([`Page`]), reached by physical address through
-//! [`Memory`]. A page that has been given to VMX for good is a [`Frame`].
+//! page of relaxed atomics ([`Page`]). One that is given to VMX is given with its
+//! [`PageOwner`], which comes back when the CPU no longer knows the page. What is
+//! reached by physical address is reached through [`Memory`].
+//!
+//! Not here: who allocates pages.
 //!
 //! ```
 //! use vmx_core::{Page, PhysicalAddress};
@@ -16,6 +19,7 @@
 pub(crate) mod access;
 pub(crate) mod address;
 pub(crate) mod frame;
+pub(crate) mod held;
 pub(crate) mod linear_address;
 pub(crate) mod owner;
 pub(crate) mod page;

@@ -9,7 +9,7 @@ use super::page::Page;
 /// longer knows the page. Meanwhile the CPU writes to it outside Rust's sight.
 ///
 /// A kernel implements it for its own type of frames, once. For everything that
-/// points to a [`Page`] there is [`Frame`](super::Frame).
+/// points to a [`Page`] there is [`Frame`](super::Frame), with an unsafe constructor.
 ///
 /// # Safety
 ///

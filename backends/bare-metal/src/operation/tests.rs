@@ -1,35 +1,41 @@
 //! One test for each refusal, and for their order.
 
 use super::*;
+use vmx_core::capability::{FixedBits, VmxBasic};
 use vmx_core::cpu::CpuidResult;
 
 const REVISION: u32 = 0x1234;
 const CR0: u64 = 0x8005_0033;
 const CR4: u64 = 0x0006_06A0;
 
+const CAPABILITIES: Capabilities = Capabilities {
+    basic: VmxBasic(REVISION as u64),
+    cr0_fixed: FixedBits { must_be_one: 0x8000_0021, may_be_one: 0xFFFF_FFFF },
+    cr4_fixed: FixedBits { must_be_one: CR4_VMXE, may_be_one: 0x00F7_2FFF },
+    ..Capabilities::NOTHING
+};
+
 /// A CPU on which nothing is in the way, with the fixed bits of Tiger Lake.
 const READY: Observed = Observed {
     feature_control: LOCK | VMXON_OUTSIDE_SMX,
     cr0: CR0,
     cr4: CR4,
-    cr0_fixed: FixedBits { must_be_one: 0x8000_0021, may_be_one: 0xFFFF_FFFF },
-    cr4_fixed: FixedBits { must_be_one: CR4_VMXE, may_be_one: 0x00F7_2FFF },
-    revision: REVISION,
+    capabilities: CAPABILITIES,
 };
 
 #[test]
 fn a_locked_and_enabled_cpu_only_gets_vmxe() {
-    let plan = READY.plan(REVISION);
+    let plan = READY.plan(&CAPABILITIES);
     assert_eq!(plan, Ok(Plan { feature_control: None, cr4: CR4 | CR4_VMXE }));
     // CR4.CET (bit 23) of a host that uses it stays.
-    let plan = Observed { cr4: CR4 | 1 << 23, ..READY }.plan(REVISION);
+    let plan = Observed { cr4: CR4 | 1 << 23, ..READY }.plan(&CAPABILITIES);
     assert_eq!(plan.map(|plan| plan.cr4), Ok(CR4 | 1 << 23 | CR4_VMXE));
 }
 
 #[test]
 fn an_open_feature_control_is_locked_with_its_other_bits_kept() {
     for (before, after) in [(0, 5), (4, 5), (0xFF02, 0xFF07)] {
-        let plan = Observed { feature_control: before, cr4: 0, ..READY }.plan(REVISION);
+        let plan = Observed { feature_control: before, cr4: 0, ..READY }.plan(&CAPABILITIES);
         assert_eq!(plan, Ok(Plan { feature_control: Some(after), cr4: CR4_VMXE }));
     }
 }
@@ -38,49 +44,51 @@ fn an_open_feature_control_is_locked_with_its_other_bits_kept() {
 fn firmware_that_locked_vmx_off_is_named() {
     // Bit 1 allows VMXON inside SMX only.
     for feature_control in [LOCK, LOCK | 1 << 1] {
-        let plan = Observed { feature_control, ..READY }.plan(REVISION);
+        let plan = Observed { feature_control, ..READY }.plan(&CAPABILITIES);
         assert_eq!(plan, Err(EnterError::LockedByFirmware { feature_control }));
     }
 }
 
+/// Fixed bits applied by the caller include it; VMXON tells whether somebody uses VMX.
 #[test]
-fn vmxe_is_not_taken_from_somebody_else() {
-    let plan = Observed { cr4: CR4 | CR4_VMXE, ..READY }.plan(REVISION);
-    assert_eq!(plan, Err(EnterError::VmxeAlreadySet));
+fn vmxe_may_be_set_already() {
+    let plan = Observed { cr4: CR4 | CR4_VMXE, ..READY }.plan(&CAPABILITIES);
+    assert_eq!(plan.map(|plan| plan.cr4), Ok(CR4 | CR4_VMXE));
 }
 
 #[test]
 fn fixed_bits_of_cr0_are_named() {
-    let plan = Observed { cr0: CR0 & !(1 << 5) | 1 << 40, ..READY }.plan(REVISION);
+    let plan = Observed { cr0: CR0 & !(1 << 5) | 1 << 40, ..READY }.plan(&CAPABILITIES);
     assert_eq!(plan, Err(EnterError::Cr0 { missing: 1 << 5, excess: 1 << 40 }));
 }
 
 #[test]
 fn fixed_bits_of_cr4_are_named_without_vmxe() {
     let cr4_fixed = FixedBits { must_be_one: CR4_VMXE | 1 << 5, may_be_one: 0xFFFF };
-    let plan = Observed { cr4: 1 << 18, cr4_fixed, ..READY }.plan(REVISION);
+    let capabilities = Capabilities { cr4_fixed, ..CAPABILITIES };
+    let plan = Observed { cr4: 1 << 18, capabilities, ..READY }.plan(&CAPABILITIES);
     assert_eq!(plan, Err(EnterError::Cr4 { missing: 1 << 5, excess: 1 << 18 }));
 }
 
 #[test]
-fn another_revision_is_named() {
-    let plan = Observed { cr4: 0, ..READY }.plan(7);
-    assert_eq!(plan, Err(EnterError::Revision { region: 7, cpu: REVISION }));
+fn capabilities_of_another_cpu_are_named() {
+    let other = Capabilities { basic: VmxBasic(7), ..CAPABILITIES };
+    let refused = Err(EnterError::OtherCapabilities { differs: "IA32_VMX_BASIC" });
+    assert_eq!(READY.plan(&other), refused);
 }
 
 #[test]
 fn the_first_refusal_wins() {
-    let mut cpu = Observed { feature_control: LOCK, cr0: 0, cr4: CR4_VMXE | 1 << 63, ..READY };
-    assert!(matches!(cpu.plan(0), Err(EnterError::LockedByFirmware { .. })));
+    let other = Capabilities::NOTHING;
+    let mut cpu = Observed { feature_control: LOCK, cr0: 0, cr4: 1 << 63, ..READY };
+    assert!(matches!(cpu.plan(&other), Err(EnterError::LockedByFirmware { .. })));
     cpu.feature_control = 0;
-    assert!(matches!(cpu.plan(0), Err(EnterError::VmxeAlreadySet)));
-    cpu.cr4 &= !CR4_VMXE;
-    assert!(matches!(cpu.plan(0), Err(EnterError::Cr0 { .. })));
+    assert!(matches!(cpu.plan(&other), Err(EnterError::Cr0 { .. })));
     cpu.cr0 = CR0;
-    assert!(matches!(cpu.plan(0), Err(EnterError::Cr4 { .. })));
+    assert!(matches!(cpu.plan(&other), Err(EnterError::Cr4 { .. })));
     cpu.cr4 = 0;
-    assert!(matches!(cpu.plan(0), Err(EnterError::Revision { .. })));
-    assert!(cpu.plan(REVISION).is_ok());
+    assert!(matches!(cpu.plan(&other), Err(EnterError::OtherCapabilities { .. })));
+    assert!(cpu.plan(&CAPABILITIES).is_ok());
 }
 
 /// A CPU whose MSRs hold their own number, so that mixing two up shows.
@@ -90,7 +98,7 @@ struct Numbers {
 
 impl Cpuid for Numbers {
     fn cpuid(&mut self, leaf: u32, _: u32) -> CpuidResult {
-        assert_eq!(leaf, 1);
+        assert!(self.has_vmx || leaf == 1);
         CpuidResult { ecx: u32::from(self.has_vmx) << 5, ..Default::default() }
     }
 }
@@ -137,7 +145,8 @@ fn each_value_comes_from_its_register() {
     let observed = observe(&mut Numbers { has_vmx: true }).unwrap();
     assert_eq!(observed.feature_control, 0x3A);
     assert_eq!((observed.cr0, observed.cr4), (10, 14));
-    assert_eq!(observed.cr0_fixed, FixedBits { must_be_one: 0x486, may_be_one: 0x487 });
-    assert_eq!(observed.cr4_fixed, FixedBits { must_be_one: 0x488, may_be_one: 0x489 });
-    assert_eq!(observed.revision, 0x480);
+    let Capabilities { basic, cr0_fixed, cr4_fixed, .. } = observed.capabilities;
+    assert_eq!(cr0_fixed, FixedBits { must_be_one: 0x486, may_be_one: 0x487 });
+    assert_eq!(cr4_fixed, FixedBits { must_be_one: 0x488, may_be_one: 0x489 });
+    assert_eq!(basic, VmxBasic(0x480));
 }

@@ -2,9 +2,8 @@
 
 use mockall::predicate::eq;
 use vmx_core::capability::VmxBasic;
-use vmx_core::cpu::CpuId;
-use vmx_core::vmcs::{InstructionError, field};
-use vmx_core::{Capabilities, Frame, Page, PhysicalAddress, Vmcs, VmxOperation};
+use vmx_core::vmcs::{InstructionError, LeaveError, LoadError, field};
+use vmx_core::{Frame, GuestRegisters, Page, Vmcs, VmxOperation};
 
 use super::*;
 use crate::mocks::MockCpu;
@@ -244,14 +243,16 @@ fn entries_count_by_instruction() {
             let found = run(
                 |cpu| {
                     let expected = cpu.expect_enter().once();
-                    expected.returning(move |actual, registers| {
+                    expected.returning(move |actual, _, registers| {
                         assert_eq!(actual, instruction);
                         registers.rax += 1;
                         result
                     });
                 },
                 // SAFETY: no CPU is behind it.
-                |cpu| unsafe { cpu.enter(instruction, &mut registers) },
+                |cpu| unsafe {
+                    cpu.enter(instruction, &mut HostPointers::default(), &mut registers)
+                },
             );
             assert_eq!((found, registers.rax), ((result, counts), 2));
         }
@@ -260,66 +261,57 @@ fn entries_count_by_instruction() {
 
 const CAPABILITIES: Capabilities = Capabilities { basic: VmxBasic(4), ..Capabilities::NOTHING };
 
-fn frame(page: &Page, address: u64) -> Frame<'_> {
-    // SAFETY: no CPU is behind it that would use the address.
-    unsafe { Frame::new(page, PhysicalAddress(address)) }
+static PAGES: [Page; 4] = [const { Page::new() }; 4];
+
+fn frame(page: usize) -> Frame<&'static Page> {
+    // SAFETY: no CPU is behind it that would use the address, and each test takes other
+    // pages.
+    unsafe { Frame::new(&PAGES[page], PhysicalAddress(0x1000 + 0x1000 * page as u64)) }
 }
 
 #[test]
 fn regions_are_passed_on() {
-    let pages = [Page::new(), Page::new()];
-    let vmxon = VmxonRegion::new(frame(&pages[0], 0x1000), CAPABILITIES.basic);
-    let vmcs = VmcsRegion::new(frame(&pages[1], 0x2000), CAPABILITIES.basic);
-    let found = run(
-        |cpu| {
-            let expected = cpu.expect_enter_vmx_operation();
-            expected.withf(|region| region.address().0 == 0x1000);
-            expected.once().return_const(Err(EnterError::NoVmx));
-        },
-        |cpu| cpu.enter_vmx_operation(&vmxon),
-    );
-    assert_eq!(found, (Err(EnterError::NoVmx), Counts { vmxon: 1, ..Counts::default() }));
-    let found = run(
-        |cpu| {
-            cpu.expect_leave_vmx_operation().once().return_const(Err(FAILURE));
-        },
-        |cpu| cpu.leave_vmx_operation(),
-    );
-    assert_eq!(found, (Err(FAILURE), Counts { vmxoff: 1, ..Counts::default() }));
-    let found = run(
-        |cpu| {
-            let expected = cpu.expect_vmclear().withf(|region| region.address().0 == 0x2000);
-            expected.once().return_const(Err(FAILURE));
-        },
-        |cpu| cpu.vmclear(&vmcs),
-    );
-    assert_eq!(found, (Err(FAILURE), Counts { vmclear: 1, ..Counts::default() }));
-    let found = run(
-        |cpu| {
-            let expected = cpu.expect_vmptrld().withf(|region| region.address().0 == 0x2000);
-            expected.once().return_const(Err(FAILURE));
-        },
-        |cpu| cpu.vmptrld(&vmcs),
-    );
-    assert_eq!(found, (Err(FAILURE), Counts { vmptrld: 1, ..Counts::default() }));
+    let mut cpu = Counting::new(MockCpu::new());
+    let mock = cpu.inner_mut();
+    let at = |address| move |region: &VmcsPointer| region.address().0 == address;
+    mock.expect_enter_vmx_operation()
+        .withf(|region, _| (region.address().0, region.revision()) == (0x1000, 4))
+        .once()
+        .return_const(Ok(()));
+    mock.expect_vmclear().withf(at(0x2000)).once().return_const(Ok(()));
+    mock.expect_vmptrld().withf(at(0x2000)).once().return_const(Err(FAILURE));
+    mock.expect_leave_vmx_operation().once().return_const(Err(FAILURE));
+
+    let mut operation = VmxOperation::new();
+    // SAFETY: no CPU is behind it.
+    let mut section = unsafe { operation.section(&mut cpu) };
+    section.enter(frame(0), &CAPABILITIES).unwrap();
+    let mut vmcs = Vmcs::new(frame(1), &CAPABILITIES);
+    assert_eq!(section.load(&mut vmcs).unwrap_err(), LoadError::Vmx(FAILURE));
+    assert_eq!(section.leave().unwrap_err(), LeaveError::Vmxoff(FAILURE));
+
+    let counts = Counts { vmxon: 1, vmclear: 1, vmptrld: 1, vmxoff: 1, ..Counts::default() };
+    assert_eq!(cpu.counts(), counts, "counted though they failed");
+    drop(cpu.into_inner()); // checks that all expectations were met
 }
 
 #[test]
 fn the_lifecycle_runs_on_a_counting_cpu() {
-    let pages = [Page::new(), Page::new()];
     let mut cpu = Counting::new(MockCpu::new());
     cpu.inner_mut().expect_enter_vmx_operation().once().return_const(Ok(()));
     cpu.inner_mut().expect_vmclear().times(2).return_const(Ok(()));
     cpu.inner_mut().expect_vmptrld().once().return_const(Ok(()));
     cpu.inner_mut().expect_leave_vmx_operation().once().return_const(Ok(()));
 
-    let mut operation =
-        VmxOperation::enter(cpu, frame(&pages[0], 0x1000), &CAPABILITIES, CpuId(0)).unwrap();
-    let mut vmcs = Vmcs::new(frame(&pages[1], 0x2000), &CAPABILITIES);
-    operation.load(&mut vmcs).unwrap();
-    operation.load(&mut vmcs).unwrap();
-    operation.clear(&mut vmcs).unwrap();
-    let (cpu, _) = operation.leave().unwrap();
+    let mut operation = VmxOperation::new();
+    // SAFETY: no CPU is behind it.
+    let mut section = unsafe { operation.section(&mut cpu) };
+    section.enter(frame(2), &CAPABILITIES).unwrap();
+    let mut vmcs = Vmcs::new(frame(3), &CAPABILITIES);
+    section.load(&mut vmcs).unwrap();
+    section.load(&mut vmcs).unwrap();
+    section.clear(&mut vmcs).unwrap();
+    section.leave().unwrap();
 
     let counts = Counts { vmxon: 1, vmclear: 2, vmptrld: 1, vmxoff: 1, ..Counts::default() };
     assert_eq!(cpu.counts(), counts, "the second load finds the VMCS current");

@@ -162,7 +162,7 @@ fn activity_states() {
 struct Values(FieldValues);
 
 impl VmcsAccess for Values {
-    fn vmread(&mut self, encoding: Encoding) -> Result<u64, VmxError> {
+    fn vmread(&self, encoding: Encoding) -> Result<u64, VmxError> {
         let missing =
             VmxError::FailValid(crate::vmcs::error::InstructionError::UNSUPPORTED_COMPONENT);
         self.0.get_raw(encoding).ok_or(missing)
@@ -196,7 +196,7 @@ impl Msr for AllOnes {
 fn the_context_comes_from_the_vmcs() {
     let capabilities = Capabilities::read(&mut AllOnes).unwrap();
     let mut vmcs = Values(FieldValues::new());
-    assert!(InjectionContext::read(&mut vmcs, &capabilities).is_err());
+    assert!(InjectionContext::read(&vmcs, &capabilities).is_err());
     for (encoding, value) in [
         (field::PIN_BASED_CONTROLS.encoding(), 1 << 5),
         (field::PRIMARY_CONTROLS.encoding(), 1 << 31),
@@ -221,11 +221,11 @@ fn the_context_comes_from_the_vmcs() {
         basic: VmxBasic(u64::MAX),
         ..OPEN
     };
-    assert_eq!(InjectionContext::read(&mut vmcs, &capabilities), Ok(expected));
+    assert_eq!(InjectionContext::read(&vmcs, &capabilities), Ok(expected));
     // Without "unrestricted guest", CR0.PE is not asked.
     vmcs.vmwrite(field::PRIMARY_CONTROLS.encoding(), 0).unwrap();
     let protected = InjectionContext { protected_mode: true, ..expected };
-    assert_eq!(InjectionContext::read(&mut vmcs, &capabilities), Ok(protected));
+    assert_eq!(InjectionContext::read(&vmcs, &capabilities), Ok(protected));
 }
 
 #[test]

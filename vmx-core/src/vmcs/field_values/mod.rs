@@ -46,7 +46,7 @@ impl FieldValues {
     }
 
     /// Reads every field that the CPU has, each once, from the current VMCS.
-    pub fn read<V: VmcsAccess>(vmcs: &mut V) -> Self {
+    pub fn read<V: VmcsAccess>(vmcs: &V) -> Self {
         let mut values = Self::new();
         for (row, field) in FIELDS.iter().enumerate() {
             if let Ok(value) = vmcs.vmread(field.encoding) {
@@ -146,7 +146,7 @@ impl Default for FieldValues {
 /// in [`FIELDS`], but no high halves. Reading a field that has no value fails as
 /// reading one that the CPU lacks.
 impl VmcsAccess for FieldValues {
-    fn vmread(&mut self, encoding: Encoding) -> Result<u64, VmxError> {
+    fn vmread(&self, encoding: Encoding) -> Result<u64, VmxError> {
         self.get_raw(encoding).ok_or(VmxError::FailValid(InstructionError::UNSUPPORTED_COMPONENT))
     }
 

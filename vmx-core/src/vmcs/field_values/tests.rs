@@ -86,7 +86,7 @@ proptest! {
     /// A copy through VMREAD is the same, and a line is printed for each field.
     #[test]
     fn a_copy_is_the_same(values in any_values()) {
-        let copy = FieldValues::read(&mut values.clone());
+        let copy = FieldValues::read(&values);
         prop_assert!(copy == values);
         let text = values.to_string();
         let lines = text.lines().filter(|line| line.starts_with("  "));
