@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 use vmx_bare_metal::BareMetal;
-use vmx_core::cpu::{EntryInstruction, VmcsAccess, WorldSwitch};
+use vmx_core::cpu::{EntryInstruction, HostPointers, VmcsAccess, WorldSwitch};
 use vmx_core::entry_check::{Circumstances, EntryState, Outcome, Outcomes};
 use vmx_core::vmcs::FieldValues;
 use vmx_core::vmcs::{InstructionError, field};
@@ -41,9 +41,12 @@ pub(crate) fn with_vmcs(
         (EntryInstruction::Resume, "resume-needs-launched-vmcs")
     };
     let mut registers = GuestRegisters::default();
-    // SAFETY: the entry fails, for its launch state or for the host's TR; the switch is
-    // the backend's, told another instruction.
-    let entered = unsafe { vmcs.enter_with(|cpu, _, host| cpu.enter(wrong, host, &mut registers)) };
+    let switch = |cpu: &mut BareMetal, _, host: &mut HostPointers| {
+        // SAFETY: the entry fails, for its launch state or for the host's TR.
+        unsafe { cpu.enter(wrong, host, &mut registers) }
+    };
+    // SAFETY: the switch is the backend's, told another instruction.
+    let entered = unsafe { vmcs.enter_with(switch) };
     let answer = entered.map_or_else(Outcome::from, |_| Outcome::Entered);
     let _ = vmcs.write(field::HOST_TR_SELECTOR, tr);
     let wrongly = Circumstances { instruction: wrong, ..here };

@@ -106,7 +106,7 @@ impl<'a> Bench<'a> {
         host: &HostState,
     ) -> Result<Self, &'static str> {
         GUEST_CODE.write_bytes(0, &PROGRAM).map_err(|_| "the program does not fit")?;
-        for (encoding, _) in FieldValues::read(&mut current).iter() {
+        for (encoding, _) in FieldValues::read(&current).iter() {
             // What is not set below is zero. Read-only fields refuse, rightly.
             let _ = current.vmwrite(encoding, 0);
         }
@@ -127,7 +127,7 @@ impl<'a> Bench<'a> {
                 current.write(field::VM_ENTRY_MSR_LOAD_ADDRESS, address_of(&MSR_LOAD_AREA))
             })
             .map_err(|_| "a field of the valid state was not written")?;
-        let valid = FieldValues::read(&mut current);
+        let valid = FieldValues::read(&current);
         let memory = CaseMemory {
             current_vmcs: vmcs,
             linked_region: address_of(&LINKED_REGION),
