@@ -2,9 +2,10 @@
 
 use core::fmt;
 
-use super::check;
-use super::outcome::{Outcome, Outcomes};
+use super::outcome::Outcome;
 use super::state::{Circumstances, EntryState};
+#[cfg(feature = "explanations")]
+use super::{check, outcome::Outcomes};
 use crate::capability::capabilities::Capabilities;
 use crate::cpu::vmcs_access::VmcsAccess;
 use crate::vmcs::current::CurrentVmcs;
@@ -12,7 +13,8 @@ use crate::vmcs::entry_failure::EntryFailure;
 use crate::vmcs::field_values::FieldValues;
 
 /// A failed entry with all that is needed to explain it. Its `Display` is the CPU's
-/// answer and, below it, a sentence for every rule that is broken.
+/// answer and, below it, a sentence for every rule that is broken; without the feature
+/// `explanations`, the answer alone.
 #[derive(Clone, Debug)]
 pub struct Explanation {
     fields: FieldValues,
@@ -86,17 +88,20 @@ impl Explanation {
         &self.fields
     }
 
-    /// Whether the rules account for the CPU's answer.
+    /// Whether the rules account for the CPU's answer. Needs the feature `explanations`.
+    #[cfg(feature = "explanations")]
     pub fn accounts_for_outcome(&self) -> bool {
         Outcomes::of(&self.state()).allow(self.outcome)
     }
 
-    fn state(&self) -> EntryState<'_> {
+    /// What the rules judge, for [`check`](super::check).
+    pub fn state(&self) -> EntryState<'_> {
         EntryState::new(&self.fields, &self.capabilities, self.circumstances)
     }
 }
 
 impl fmt::Display for Explanation {
+    #[cfg(feature = "explanations")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "VM entry: {}", self.outcome)?;
         let state = self.state();
@@ -114,5 +119,15 @@ impl fmt::Display for Explanation {
             f.write_str("\n- the rules above do not account for this answer of the CPU")?;
         }
         Ok(())
+    }
+
+    #[cfg(not(feature = "explanations"))]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "VM entry: {}\n- built without the feature `explanations` of vmx-core, which names \
+             the broken rules",
+            self.outcome
+        )
     }
 }

@@ -20,7 +20,7 @@ macro_rules! fields {
             name: stringify!($name),
             encoding: super::encoding::Encoding($encoding),
             existence: fields!(@existence $($existence)?),
-            describe: super::value::describe::<$value>,
+            describe: super::value::describing::<$value>(),
         },)*];
     };
     (@existence) => { super::existence::Existence::Always };
@@ -37,6 +37,7 @@ pub struct FieldRow {
     pub encoding: Encoding,
     /// What makes the field exist.
     pub existence: Existence,
-    /// Writes a raw value as [`FieldValue::describe`](super::FieldValue::describe) of the field's type does.
+    /// Writes a raw value as [`FieldValue::describe`](super::FieldValue::describe) of the
+    /// field's type does; as a number without the feature `dumps`.
     pub describe: fn(u64, &mut fmt::Formatter<'_>) -> fmt::Result,
 }

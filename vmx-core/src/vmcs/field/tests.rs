@@ -93,7 +93,8 @@ proptest! {
             let text = format!("{}", Described(row, raw));
             let digits = text.strip_prefix("0x").map(|text| text.split(':').next());
             let number = digits.flatten().and_then(|text| u64::from_str_radix(text, 16).ok());
-            let expected = raw & row.encoding.width().mask();
+            let mask = row.encoding.width().mask();
+            let expected = if cfg!(feature = "dumps") { raw & mask } else { raw };
             prop_assert_eq!(number, Some(expected), "{}: {}", row.name, text);
         }
     }

@@ -12,6 +12,7 @@ use crate::vmcs::access_rights::AccessRights;
 use crate::vmcs::field;
 use crate::vmcs::field::encoding::Width;
 
+/// Without the feature `dumps`, each line ends at the number.
 #[test]
 fn a_dump_has_groups_and_decoded_values() {
     let mut values = FieldValues::new();
@@ -25,19 +26,21 @@ fn a_dump_has_groups_and_decoded_values() {
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
-    assert_eq!(
-        lines,
-        [
-            "control fields:",
-            "PIN_BASED_CONTROLS 0x1e: NMI_EXITING | 0x16",
-            "VM-exit information:",
-            "EXIT_REASON 0x80000021: VM-entry failure due to invalid guest state (reason 33)",
-            "guest state:",
-            "GUEST_CS_ACCESS_RIGHTS 0xa09b: type 11, code or data, DPL 0, present, L, G",
-            "host state:",
-            "HOST_RIP 0xffff800000001000",
-        ]
-    );
+    let decoded = [
+        "control fields:",
+        "PIN_BASED_CONTROLS 0x1e: NMI_EXITING | 0x16",
+        "VM-exit information:",
+        "EXIT_REASON 0x80000021: VM-entry failure due to invalid guest state (reason 33)",
+        "guest state:",
+        "GUEST_CS_ACCESS_RIGHTS 0xa09b: type 11, code or data, DPL 0, present, L, G",
+        "host state:",
+        "HOST_RIP 0xffff800000001000",
+    ];
+    let shown = |line: &'static str| match line.split_once(": ") {
+        Some((number, _)) if cfg!(not(feature = "dumps")) => number,
+        _ => line,
+    };
+    assert_eq!(lines, decoded.map(shown));
 }
 
 #[test]
