@@ -83,4 +83,4 @@ mod shadow_stack;
 mod world_switch;
 
 pub use cpu::BareMetal;
-pub use memory::OffsetMapping;
+pub use memory::{InRange, OffsetMapping, Reaches};
