@@ -6,11 +6,13 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 
-use crate::protocol::Message;
-use crate::run::{self, Bench};
-use crate::setup::Bochs;
-use crate::verdict::{self, Verdict};
-use crate::workspace::Workspace;
+use crate::checks::verdict::{self, Verdict};
+use crate::emulator::bochs::Bochs;
+use crate::emulator::run_folder::Boot;
+use crate::emulator::test_bed::{DEFAULT_MODEL, TestBed};
+use crate::image::protocol::Message;
+use crate::machine::workspace::Workspace;
+use crate::run;
 
 /// The options of `cargo xtask boot`.
 #[derive(Debug, Args)]
@@ -19,7 +21,7 @@ pub(crate) struct Options {
     #[arg(value_name = "KEY=VALUE")]
     parameters: Vec<String>,
     /// The emulator's name of the CPU model
-    #[arg(long, default_value = run::DEFAULT_MODEL)]
+    #[arg(long, default_value = DEFAULT_MODEL)]
     model: String,
     /// Kill a boot that takes longer
     #[arg(long, value_name = "SECONDS", default_value_t = 30,
@@ -34,22 +36,21 @@ pub(crate) fn command(options: &Options) -> Result<ExitCode> {
     if let Some(misuse) = run::unknown_model(&bochs, &options.model) {
         return Ok(misuse);
     }
-    let bench = Bench::set_up(workspace)?;
-    let limit = Duration::from_secs(options.time_limit);
-    let outcome = bench.boot(
-        "boot",
-        &options.model,
-        options.parameters.join(" "),
-        None,
-        limit,
-        |message| match message {
-            Message::Summary(text) | Message::Note(text) => println!("{text}"),
-            Message::Difference(difference) => println!("{difference:x?}"),
-            Message::FieldDifference(difference) => println!("{difference:x?}"),
-            Message::Error(text) | Message::Fatal(text) => eprintln!("{text}"),
-            _ => {}
-        },
-    )?;
+    let bed = TestBed::new(workspace, bochs)?;
+    let boot = Boot {
+        name: "boot",
+        model: &options.model,
+        parameters: options.parameters.join(" "),
+        log: None,
+        limit: Duration::from_secs(options.time_limit),
+    };
+    let outcome = bed.boot(&boot, |message| match message {
+        Message::Summary(text) | Message::Note(text) => println!("{text}"),
+        Message::Difference(difference) => println!("{difference:x?}"),
+        Message::FieldDifference(difference) => println!("{difference:x?}"),
+        Message::Error(text) | Message::Fatal(text) => eprintln!("{text}"),
+        _ => {}
+    })?;
     Ok(match verdict::of_end(&outcome) {
         Verdict::Passed => ExitCode::SUCCESS,
         Verdict::Refused(text) => {

@@ -1,24 +1,25 @@
 //! `cargo xtask run`: one boot per policy, and what they counted.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use crate::bochs::{self, Boot, Outcome};
-use crate::compare::{self, Comparison};
-use crate::log_count::{self, HostCount};
-use crate::progress::BootProgress;
-use crate::protocol::{ALL_GUESTS, Message};
-use crate::setup::Bochs;
-use crate::verdict::{self, Verdict};
-use crate::workspace::Workspace;
-use crate::{report, rom};
+use crate::checks::compare::{self, Comparison};
+use crate::checks::log_report::LogReport;
+use crate::checks::verdict::{self, Verdict};
+use crate::emulator::bochs::Bochs;
+use crate::emulator::boot::Outcome;
+use crate::emulator::run_folder::Boot;
+use crate::emulator::test_bed::{DEFAULT_MODEL, TestBed};
+use crate::image::parameters::Policy;
+use crate::image::protocol::{self, Message};
+use crate::machine::workspace::Workspace;
+use crate::report::progress::BootProgress;
+use crate::report::table::Format;
+use crate::report::{counts, json};
 
-/// The CPU that the example is made for.
-pub(crate) const DEFAULT_MODEL: &str = "sapphire_rapids";
 /// Exit status for a name that does not exist, as for any misuse.
 const MISUSE: u8 = 2;
 
@@ -78,31 +79,6 @@ impl PolicyChoice {
     }
 }
 
-/// A policy of the example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Policy {
-    /// Save and reload at every switch.
-    Eager,
-    /// Nothing moves until the guest first uses the feature.
-    Lazy,
-    /// XSAVES and XRSTORS.
-    Xsave,
-}
-
-impl Policy {
-    /// All, in the order of the table.
-    pub(crate) const ALL: [Self; 3] = [Self::Eager, Self::Lazy, Self::Xsave];
-
-    /// The name in options, parameters and reports.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Eager => "eager",
-            Self::Lazy => "lazy",
-            Self::Xsave => "xsave",
-        }
-    }
-}
-
 /// What `--on` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum On {
@@ -117,50 +93,6 @@ impl On {
     }
 }
 
-/// What `--format` takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    Table,
-    /// One object a line.
-    Json,
-}
-
-/// Everything that boots of one image share.
-pub(crate) struct Bench {
-    workspace: Workspace,
-    bochs: Bochs,
-    rom: Vec<u8>,
-}
-
-impl Bench {
-    /// Sets Bochs up and builds the image.
-    pub(crate) fn set_up(workspace: Workspace) -> Result<Self> {
-        let bochs = Bochs::set_up(&workspace)?;
-        let rom = rom::build(&workspace)?;
-        Ok(Self { workspace, bochs, rom })
-    }
-
-    /// Boots once.
-    pub(crate) fn boot(
-        &self,
-        name: &str,
-        model: &str,
-        parameters: String,
-        log: Option<PathBuf>,
-        limit: Duration,
-        heard: impl FnMut(&Message),
-    ) -> Result<Outcome> {
-        let boot = Boot { name, rom: &self.rom, model, parameters, log, limit };
-        bochs::run(&self.workspace, &self.bochs, &boot, heard)
-    }
-
-    /// Where the log of a boot of this name goes.
-    pub(crate) fn log_path(&self, name: &str) -> PathBuf {
-        self.workspace.bochs().join("log").join(format!("{name}.log"))
-    }
-}
-
 /// One policy's boot, judged.
 struct PolicyRun {
     policy: Policy,
@@ -168,36 +100,6 @@ struct PolicyRun {
     verdict: Verdict,
     /// With `--log`: what it says.
     log: Option<LogReport>,
-}
-
-/// What a log of Bochs says.
-pub(crate) struct LogReport {
-    /// The file.
-    pub(crate) path: PathBuf,
-    /// Its size in bytes.
-    pub(crate) size: u64,
-    /// Bochs' counts beside the image's.
-    pub(crate) rows: [log_count::Comparison; 4],
-}
-
-impl LogReport {
-    /// Counts the log of a boot; `None` if the boot has no totals to compare.
-    pub(crate) fn of(path: PathBuf, outcome: &Outcome) -> Result<Option<Self>> {
-        let Some(total) = verdict::results(outcome).find(|result| result.guest == ALL_GUESTS)
-        else {
-            return Ok(None);
-        };
-        let size = std::fs::metadata(&path)
-            .with_context(|| format!("Bochs left no log {}", path.display()))?
-            .len();
-        let rows = HostCount::of_file(&path)?.beside(total);
-        Ok(Some(Self { path, size, rows }))
-    }
-
-    /// Whether Bochs and the image counted the same.
-    pub(crate) fn agrees(&self) -> bool {
-        self.rows.iter().all(|row| row.image == row.bochs)
-    }
 }
 
 /// The exit status for a model that Bochs does not know, after saying which it does.
@@ -217,9 +119,8 @@ pub(crate) fn command(options: &Options) -> Result<ExitCode> {
     if let Some(misuse) = unknown_model(&bochs, &options.model) {
         return Ok(misuse);
     }
-    let rom = rom::build(&workspace)?;
-    let bench = Bench { workspace, bochs, rom };
-    let rules = compare_rules(&bench, options)?;
+    let bed = TestBed::new(workspace, bochs)?;
+    let rules = compare_rules(&bed, options)?;
     match &rules.verdict {
         Verdict::Passed => {}
         Verdict::Refused(text) => {
@@ -231,7 +132,7 @@ pub(crate) fn command(options: &Options) -> Result<ExitCode> {
     }
     let mut runs = Vec::new();
     for &policy in options.policy.policies() {
-        let run = run_policy(&bench, options, policy)?;
+        let run = run_policy(&bed, options, policy)?;
         let refused = matches!(run.verdict, Verdict::Refused(_));
         runs.push(run);
         if refused {
@@ -252,34 +153,39 @@ pub(crate) fn command(options: &Options) -> Result<ExitCode> {
 }
 
 /// The boot before the policies: are the rules of the CET MSRs the CPU's?
-fn compare_rules(bench: &Bench, options: &Options) -> Result<Comparison> {
-    let limit = Duration::from_secs(options.time_limit);
-    let parameters = compare::PARAMETERS.to_owned();
-    let outcome = bench.boot("compare", &options.model, parameters, None, limit, |_| {})?;
+fn compare_rules(bed: &TestBed, options: &Options) -> Result<Comparison> {
+    let boot = Boot {
+        name: "compare",
+        model: &options.model,
+        parameters: compare::PARAMETERS.to_owned(),
+        log: None,
+        limit: Duration::from_secs(options.time_limit),
+    };
+    let outcome = bed.boot(&boot, |_| {})?;
     Ok(compare::of(&outcome, &options.model))
 }
 
-fn run_policy(bench: &Bench, options: &Options, policy: Policy) -> Result<PolicyRun> {
+fn run_policy(bed: &TestBed, options: &Options, policy: Policy) -> Result<PolicyRun> {
     let name = policy.name();
-    let log = options.log.then(|| bench.log_path(name));
+    let log = options.log.then(|| bed.log_path(name));
     let mut parameters = format!("policy={name}");
     for word in &options.parameters {
         parameters.push(' ');
         parameters.push_str(word);
     }
     let progress = BootProgress::start(&format!("{name} on {}", options.model));
-    let outcome = bench.boot(
+    let boot = Boot {
         name,
-        &options.model,
+        model: &options.model,
         parameters,
-        log.clone(),
-        Duration::from_secs(options.time_limit),
-        |message| {
-            if let Message::Progress { scenario, done, of, .. } = message {
-                progress.update(scenario.as_deref(), *done, *of);
-            }
-        },
-    )?;
+        log: log.clone(),
+        limit: Duration::from_secs(options.time_limit),
+    };
+    let outcome = bed.boot(&boot, |message| {
+        if let Message::Progress { scenario, done, of, .. } = message {
+            progress.update(scenario.as_deref(), *done, *of);
+        }
+    })?;
     let verdict = verdict::of_policy(&outcome, name);
     progress.finish(match &verdict {
         Verdict::Passed => "passed",
@@ -295,30 +201,26 @@ fn run_policy(bench: &Bench, options: &Options, policy: Policy) -> Result<Policy
 
 /// The results to standard output.
 fn print(options: &Options, runs: &[PolicyRun]) -> Result<()> {
-    let counted: Vec<&PolicyRun> =
-        runs.iter().filter(|run| verdict::results(&run.outcome).next().is_some()).collect();
+    let counted: Vec<(&str, &[Message])> = runs
+        .iter()
+        .map(|run| (run.policy.name(), run.outcome.messages.as_slice()))
+        .filter(|(_, messages)| protocol::results(messages).next().is_some())
+        .collect();
+    let messages = counted.iter().map(|(_, messages)| *messages);
     match options.format {
-        Format::Json if counted.is_empty() => {}
+        _ if counted.is_empty() => {}
         Format::Json => {
-            let outcomes = counted.iter().map(|run| &run.outcome);
             let policy = options.policy.name();
-            print!("{}", report::json(outcomes, policy, options.on.name(), &options.model)?);
+            print!("{}", json::lines(messages, policy, options.on.name(), &options.model)?);
         }
-        Format::Table if counted.is_empty() => {}
         Format::Table => {
-            println!("{}", report::counts(counted.iter().map(|run| &run.outcome)));
-            let exits = counted.iter().map(|run| (run.policy.name(), &run.outcome));
-            print!("{}", report::exits(exits));
+            println!("{}", counts::counts(messages));
+            print!("{}", counts::exits(counted.iter().copied()));
         }
     }
     for run in runs {
         let Some(log) = &run.log else { continue };
-        let text = format!(
-            "{}log: {} ({:.1} MB)",
-            report::comparison(run.policy.name(), &log.rows),
-            log.path.display(),
-            log.size as f64 / 1e6
-        );
+        let text = log.text(run.policy.name());
         // JSON is for programs: nothing else may stand beside it.
         match options.format {
             Format::Table => println!("\n{text}"),
@@ -344,7 +246,7 @@ fn complain(runs: &[PolicyRun]) -> bool {
                 bad = true;
             }
         }
-        if run.log.as_ref().is_some_and(|log| !log.agrees()) {
+        if run.log.as_ref().is_some_and(|log| log.differences().next().is_some()) {
             eprintln!("error: policy {name}: Bochs counted otherwise than the image, see above");
             bad = true;
         }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::bochs::Outcome;
-use crate::protocol::{ALL_GUESTS, GUESTS, GuestResult, Message};
+use crate::emulator::boot::Outcome;
+use crate::image::protocol::{self, ALL_GUESTS, GUESTS, Message};
 
 /// The judgement of one boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,14 +16,6 @@ pub(crate) enum Verdict {
     Failed(String),
 }
 
-/// The results of the guests, in the order of arrival.
-pub(crate) fn results(outcome: &Outcome) -> impl Iterator<Item = &GuestResult> {
-    outcome.messages.iter().filter_map(|message| match message {
-        Message::Result(result) => Some(result),
-        _ => None,
-    })
-}
-
 /// Judges a run of a policy: beyond an orderly end it must have reported each
 /// guest and the total under that policy, with no check failed or skipped.
 pub(crate) fn of_policy(outcome: &Outcome, policy: &str) -> Verdict {
@@ -32,8 +24,8 @@ pub(crate) fn of_policy(outcome: &Outcome, policy: &str) -> Verdict {
         return verdict;
     }
     for guest in GUESTS.into_iter().chain([ALL_GUESTS]) {
-        let found =
-            results(outcome).find(|result| result.guest == guest && result.policy == policy);
+        let found = protocol::results(&outcome.messages)
+            .find(|result| result.guest == guest && result.policy == policy);
         let Some(result) = found else {
             return failed(
                 outcome,
@@ -143,8 +135,8 @@ mod tests {
     use std::process::ExitStatus;
 
     use super::{Verdict, of_end, of_policy};
-    use crate::bochs::Outcome;
-    use crate::protocol::{self, Message};
+    use crate::emulator::boot::Outcome;
+    use crate::image::protocol::{self, Message};
 
     fn outcome(lines: &[&str], status: Option<i32>) -> Outcome {
         Outcome {

@@ -130,6 +130,22 @@ impl GuestResult {
     }
 }
 
+/// The results of the guests, in the order of arrival.
+pub(crate) fn results(messages: &[Message]) -> impl Iterator<Item = &GuestResult> {
+    messages.iter().filter_map(|message| match message {
+        Message::Result(result) => Some(result),
+        _ => None,
+    })
+}
+
+/// The results of the guests in the order of [`GUESTS`], the total last.
+pub(crate) fn in_order(messages: &[Message]) -> impl Iterator<Item = &GuestResult> {
+    GUESTS
+        .into_iter()
+        .chain([ALL_GUESTS])
+        .flat_map(|guest| results(messages).filter(move |result| result.guest == guest))
+}
+
 /// Reads one line of output. `None`: not the image's.
 ///
 /// An error is a defect of the image: a kind or a value that nobody knows.

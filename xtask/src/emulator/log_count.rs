@@ -17,8 +17,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::protocol::GuestResult;
-
 /// IA32_PL0_SSP to IA32_PL2_SSP.
 const SUPERVISOR_SSP: RangeInclusive<u32> = 0x6A4..=0x6A6;
 
@@ -35,17 +33,6 @@ pub(crate) struct HostCount {
     pub(crate) xrstors: u64,
 }
 
-/// One quantity as the image and as Bochs counted it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Comparison {
-    /// What was counted.
-    pub(crate) quantity: &'static str,
-    /// By the image: the policy's and the canaries'.
-    pub(crate) image: u64,
-    /// By Bochs.
-    pub(crate) bochs: u64,
-}
-
 impl HostCount {
     /// Counts a log file; it may be larger than memory.
     pub(crate) fn of_file(path: &Path) -> Result<Self> {
@@ -58,17 +45,6 @@ impl HostCount {
             line.clear();
         }
         Ok(reader.count)
-    }
-
-    /// Beside what the image counted, the policy's and the canaries'.
-    pub(crate) fn beside(&self, image: &GuestResult) -> [Comparison; 4] {
-        [
-            ("RDMSR of PL0..2_SSP", image.rdmsr + image.canary_rdmsr, self.rdmsr),
-            ("WRMSR of PL0..2_SSP", image.wrmsr + image.canary_wrmsr, self.wrmsr),
-            ("XSAVES", image.xsaves, self.xsaves),
-            ("XRSTORS", image.xrstors, self.xrstors),
-        ]
-        .map(|(quantity, image, bochs)| Comparison { quantity, image, bochs })
     }
 }
 

@@ -1,0 +1,129 @@
+//! One call of cargo, and what it comes to.
+
+use anyhow::{Context, Result};
+
+use crate::machine::toolchain::nightly_cargo;
+use crate::machine::workspace::{Workspace, cargo};
+
+/// One call of cargo.
+pub(crate) struct Step {
+    /// What is shown, in words.
+    pub(crate) name: &'static str,
+    pub(super) arguments: &'static [&'static str],
+    /// Variables for it.
+    pub(super) variables: &'static [(&'static str, &'static str)],
+    /// It reports tests of its own, which are counted instead of the call.
+    pub(super) counts_tests: bool,
+    /// The nightly toolchain's cargo runs it.
+    pub(super) nightly: bool,
+}
+
+/// What a step came to.
+pub(crate) struct StepResult {
+    /// The tests that it reported, else the step itself.
+    pub(crate) totals: Totals,
+    /// How many tests, in words, if it reports any.
+    pub(crate) detail: String,
+    /// The call and all that it printed.
+    pub(crate) output: String,
+}
+
+impl Step {
+    /// A call that passes if cargo does.
+    pub(super) const fn new(name: &'static str, arguments: &'static [&'static str]) -> Self {
+        Self { name, arguments, variables: &[], counts_tests: false, nightly: false }
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// There is no cargo.
+    pub(crate) fn run(&self, workspace: &Workspace) -> Result<StepResult> {
+        let mut cargo = if self.nightly { nightly_cargo() } else { cargo() };
+        let output = cargo
+            .args(self.arguments)
+            .envs(self.variables.iter().copied())
+            .env("CARGO_TERM_COLOR", "never")
+            .current_dir(&workspace.root)
+            .output()
+            .context("cannot start cargo")?;
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let success = output.status.success();
+        let mut totals = Totals::one(success);
+        let mut detail = String::new();
+        if self.counts_tests {
+            let tests = count_tests(&stdout);
+            if !success && tests.failed == 0 {
+                // Something failed that is no test, such as the build.
+                totals.add(tests);
+            } else {
+                totals = tests;
+            }
+            detail = format!("{} passed, {} failed or ignored", totals.passed, totals.failed);
+        }
+        let call = self.arguments.join(" ");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        Ok(StepResult { totals, detail, output: format!("cargo {call}\n{stdout}{stderr}") })
+    }
+}
+
+/// Tests, steps and boots so far.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+}
+
+impl Totals {
+    /// Adds others.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+
+    /// One that passed or failed.
+    pub(crate) fn one(passed: bool) -> Self {
+        Self { passed: u64::from(passed), failed: u64::from(!passed) }
+    }
+}
+
+/// The sums of cargo's lines `test result: ok. 3 passed; 0 failed; 1 ignored; ...`.
+/// A test that is ignored shows nothing, so it counts as failed.
+fn count_tests(output: &str) -> Totals {
+    let mut totals = Totals::default();
+    for line in output.lines() {
+        let Some(rest) = line.trim().strip_prefix("test result: ") else {
+            continue;
+        };
+        for part in rest.split(['.', ';']) {
+            let Some((number, kind)) = part.trim().split_once(' ') else {
+                continue;
+            };
+            let Ok(number) = number.parse::<u64>() else {
+                continue;
+            };
+            match kind {
+                "passed" => totals.passed += number,
+                "failed" | "ignored" => totals.failed += number,
+                _ => {}
+            }
+        }
+    }
+    totals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Totals, count_tests};
+
+    #[test]
+    fn sums_cargos_lines() {
+        let output = "running 3 tests\n\
+            test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 2 filtered out; \
+            finished in 0.00s\n\
+            test result: FAILED. 4 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; \
+            finished in 0.10s\n";
+        assert_eq!(count_tests(output), Totals { passed: 7, failed: 3 });
+        assert_eq!(count_tests("error: could not compile"), Totals::default());
+    }
+}

@@ -1,0 +1,101 @@
+//! The calls of cargo of `cargo xtask test`.
+
+use crate::checks::step::Step;
+use crate::machine::toolchain::{BARE_METAL, NOT_X86};
+
+/// All, in the order in which they run.
+pub(crate) const ALL: &[Step] = &[
+    Step::new("formatting", &["fmt", "--all", "--check"]),
+    Step::new(
+        "clippy, everything for this machine",
+        &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"],
+    ),
+    Step::new(
+        "clippy, the boot image",
+        &[
+            "clippy",
+            "--release",
+            "--package",
+            "boot-image",
+            "--target",
+            BARE_METAL,
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
+    Step {
+        counts_tests: true,
+        ..Step::new(
+            "unit, integration and doc tests",
+            &["test", "--workspace", "--all-features", "--no-fail-fast"],
+        )
+    },
+    Step::new(
+        "no_std builds for bare metal",
+        &[
+            "build",
+            "--package",
+            "vmx-core",
+            "--package",
+            "cet-policy",
+            "--package",
+            "vmx-bare-metal",
+            "--package",
+            "vmx-mock",
+            "--no-default-features",
+            "--target",
+            BARE_METAL,
+        ],
+    ),
+    Step::new(
+        "builds for a processor that is not x86",
+        &[
+            "build",
+            "--package",
+            "vmx-core",
+            "--package",
+            "cet-policy",
+            "--no-default-features",
+            "--target",
+            NOT_X86,
+        ],
+    ),
+    Step {
+        // Miri is slow: it gets the decoders, which take any input, and few cases of
+        // each property.
+        variables: &[("PROPTEST_CASES", "2"), ("MIRIFLAGS", "-Zmiri-disable-isolation")],
+        counts_tests: true,
+        nightly: true,
+        ..Step::new(
+            "decoders under Miri",
+            &[
+                "miri",
+                "test",
+                "--package",
+                "vmx-core",
+                "--package",
+                "cet-policy",
+                "--lib",
+                "--",
+                "exit::qualification",
+                "instruction_information",
+                "general_register",
+                "event::in",
+                "msr_bitmap",
+                "access_rights",
+                "no_text_panics",
+                "ept::entry",
+                "ept::pointer",
+                "ssp::",
+                "xsave_area",
+                "legality",
+                "cpuid",
+            ],
+        )
+    },
+    Step {
+        variables: &[("RUSTDOCFLAGS", "-D warnings")],
+        ..Step::new("documentation", &["doc", "--workspace", "--no-deps", "--all-features"])
+    },
+];
