@@ -6,6 +6,7 @@ mod checks;
 mod emulator;
 mod image;
 mod machine;
+mod options;
 mod report;
 mod run;
 mod test;
@@ -13,6 +14,8 @@ mod test;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::options::Misuse;
 
 /// Runs the example hypervisor on an emulated CPU, the tests and the benchmark.
 ///
@@ -45,6 +48,6 @@ fn main() -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
-        ExitCode::FAILURE
+        if error.is::<Misuse>() { ExitCode::from(Misuse::STATUS) } else { ExitCode::FAILURE }
     })
 }

@@ -1,7 +1,6 @@
 //! `cargo xtask run`: one boot per policy, and what they counted.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -9,19 +8,16 @@ use clap::{Args, ValueEnum};
 use crate::checks::compare::{self, Comparison};
 use crate::checks::log_report::LogReport;
 use crate::checks::verdict::{self, Verdict};
-use crate::emulator::bochs::Bochs;
 use crate::emulator::boot::Outcome;
 use crate::emulator::run_folder::Boot;
-use crate::emulator::test_bed::{DEFAULT_MODEL, TestBed};
+use crate::emulator::test_bed::TestBed;
 use crate::image::parameters::Policy;
 use crate::image::protocol::{self, Message};
-use crate::machine::workspace::Workspace;
+use crate::options::BootOptions;
+use crate::report::counts;
+use crate::report::json::{self, Setting};
 use crate::report::progress::BootProgress;
 use crate::report::table::Format;
-use crate::report::{counts, json};
-
-/// Exit status for a name that does not exist, as for any misuse.
-const MISUSE: u8 = 2;
 
 /// The options of `cargo xtask run`.
 #[derive(Debug, Args)]
@@ -32,22 +28,17 @@ pub(crate) struct Options {
     /// Which CPU runs it
     #[arg(long, value_enum, default_value_t = On::Bochs)]
     on: On,
-    /// The emulator's name of the CPU model
-    #[arg(long, default_value = DEFAULT_MODEL)]
-    model: String,
     /// What to print: a table, or one JSON object a line
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Let Bochs log every access, and compare its count with the image's
     #[arg(long)]
     log: bool,
-    /// Kill a boot that takes longer
-    #[arg(long, value_name = "SECONDS", default_value_t = 30,
-          value_parser = clap::value_parser!(u64).range(1..))]
-    time_limit: u64,
     /// More words for the image's parameter block; may be repeated
     #[arg(long = "parameter", value_name = "KEY=VALUE")]
     parameters: Vec<String>,
+    #[command(flatten)]
+    boot: BootOptions,
 }
 
 /// What `--policy` takes.
@@ -102,24 +93,9 @@ struct PolicyRun {
     log: Option<LogReport>,
 }
 
-/// The exit status for a model that Bochs does not know, after saying which it does.
-pub(crate) fn unknown_model(bochs: &Bochs, model: &str) -> Option<ExitCode> {
-    if bochs.models.iter().any(|known| known == model) {
-        return None;
-    }
-    let models = bochs.models.join(", ");
-    eprintln!("error: Bochs knows no CPU model `{model}`\n  [possible values: {models}]");
-    Some(ExitCode::from(MISUSE))
-}
-
 /// Runs the command.
 pub(crate) fn command(options: &Options) -> Result<ExitCode> {
-    let workspace = Workspace::find()?;
-    let bochs = Bochs::set_up(&workspace)?;
-    if let Some(misuse) = unknown_model(&bochs, &options.model) {
-        return Ok(misuse);
-    }
-    let bed = TestBed::new(workspace, bochs)?;
+    let bed = options.boot.test_bed()?;
     let rules = compare_rules(&bed, options)?;
     match &rules.verdict {
         Verdict::Passed => {}
@@ -154,13 +130,9 @@ pub(crate) fn command(options: &Options) -> Result<ExitCode> {
 
 /// The boot before the policies: are the rules of the CET MSRs the CPU's?
 fn compare_rules(bed: &TestBed, options: &Options) -> Result<Comparison> {
-    let boot = Boot {
-        name: "compare",
-        model: &options.model,
-        parameters: compare::PARAMETERS.to_owned(),
-        log: None,
-        limit: Duration::from_secs(options.time_limit),
-    };
+    let options = &options.boot;
+    // One CPU after another would only say the same.
+    let boot = Boot { cpus: 1, ..options.boot("compare", compare::PARAMETERS.to_owned(), None) };
     let outcome = bed.boot(&boot, |_| {})?;
     Ok(compare::of(&outcome, &options.model))
 }
@@ -173,20 +145,14 @@ fn run_policy(bed: &TestBed, options: &Options, policy: Policy) -> Result<Policy
         parameters.push(' ');
         parameters.push_str(word);
     }
-    let progress = BootProgress::start(&format!("{name} on {}", options.model));
-    let boot = Boot {
-        name,
-        model: &options.model,
-        parameters,
-        log: log.clone(),
-        limit: Duration::from_secs(options.time_limit),
-    };
+    let progress = BootProgress::start(&format!("{name} on {}", options.boot.machine()));
+    let boot = options.boot.boot(name, parameters, log.clone());
     let outcome = bed.boot(&boot, |message| {
         if let Message::Progress { scenario, done, of, .. } = message {
             progress.update(scenario.as_deref(), *done, *of);
         }
     })?;
-    let verdict = verdict::of_policy(&outcome, name);
+    let verdict = verdict::of_policy(&outcome, name, options.boot.cpus);
     progress.finish(match &verdict {
         Verdict::Passed => "passed",
         Verdict::Refused(_) => "refused",
@@ -206,16 +172,23 @@ fn print(options: &Options, runs: &[PolicyRun]) -> Result<()> {
         .map(|run| (run.policy.name(), run.outcome.messages.as_slice()))
         .filter(|(_, messages)| protocol::results(messages).next().is_some())
         .collect();
-    let messages = counted.iter().map(|(_, messages)| *messages);
+    let counted = counted.iter().copied();
     match options.format {
-        _ if counted.is_empty() => {}
+        _ if counted.len() == 0 => {}
         Format::Json => {
-            let policy = options.policy.name();
-            print!("{}", json::lines(messages, policy, options.on.name(), &options.model)?);
+            let on = Setting {
+                on: options.on.name(),
+                model: &options.boot.model,
+                cpus: options.boot.cpus,
+            };
+            print!("{}", json::lines(counted, options.policy.name(), on)?);
         }
         Format::Table => {
-            println!("{}", counts::counts(messages));
-            print!("{}", counts::exits(counted.iter().copied()));
+            println!("{}", counts::guests(counted.clone()));
+            if let Some(cpus) = counts::cpus(counted.clone()) {
+                println!("{cpus}");
+            }
+            print!("{}", counts::exits(counted));
         }
     }
     for run in runs {

@@ -22,6 +22,8 @@ pub(crate) struct BootCheck {
     pub(crate) name: &'static str,
     /// Bochs' name of the CPU.
     model: &'static str,
+    /// How many CPUs.
+    cpus: u8,
     /// The image's parameters.
     parameters: &'static str,
     end: End,
@@ -137,11 +139,11 @@ const fn random(name: &'static str, model: &'static str) -> BootCheck {
 }
 
 const fn refusal(name: &'static str, model: &'static str, missing: &'static str) -> BootCheck {
-    BootCheck { name, model, parameters: "policy=eager", end: End::Refused(missing), limit: LIMIT }
+    BootCheck { model, ..demo(name, "policy=eager", End::Refused(missing)) }
 }
 
 const fn demo(name: &'static str, parameters: &'static str, end: End) -> BootCheck {
-    BootCheck { name, model: DEFAULT_MODEL, parameters, end, limit: LIMIT }
+    BootCheck { name, model: DEFAULT_MODEL, cpus: 1, parameters, end, limit: LIMIT }
 }
 
 impl BootCheck {
@@ -153,23 +155,25 @@ impl BootCheck {
             .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
             .collect();
         let log = match self.end {
-            End::PolicyPasses(policy) => Some(bed.log_path(&format!("test-{}", policy.name()))),
-            End::CountsAgree => Some(bed.log_path("test-counts")),
+            End::PolicyPasses(_) | End::CountsAgree => Some(bed.log_path(&file)),
             _ => None,
         };
         let boot = Boot {
             name: &file,
             model: self.model,
+            cpus: self.cpus,
             parameters: self.parameters.to_owned(),
             log: log.clone(),
             limit: self.limit,
         };
         let outcome = bed.boot(&boot, |_| {})?;
         match (self.end, verdict::of_end(&outcome)) {
-            (End::PolicyPasses(policy), _) => match verdict::of_policy(&outcome, policy.name()) {
-                Verdict::Passed => {}
-                other => bail!(describe(&other)),
-            },
+            (End::PolicyPasses(policy), _) => {
+                match verdict::of_policy(&outcome, policy.name(), self.cpus) {
+                    Verdict::Passed => {}
+                    other => bail!(describe(&other)),
+                }
+            }
             (End::RulesAgree, _) => match compare::of(&outcome, self.model).verdict {
                 Verdict::Passed => {}
                 other => bail!(describe(&other)),

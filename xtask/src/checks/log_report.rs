@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::emulator::boot::Outcome;
-use crate::emulator::log_count::HostCount;
-use crate::image::protocol::{self, ALL_GUESTS, GuestResult};
+use crate::emulator::log_count::LogCount;
+use crate::image::protocol::{self, ALL_GUESTS, CpuResult, GuestResult};
 use crate::report::table;
 
 /// One quantity as the image and as Bochs counted it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Comparison {
     /// What was counted.
-    pub(crate) quantity: &'static str,
-    /// By the image: the policy's and the canaries'.
+    pub(crate) quantity: String,
+    /// By the image.
     pub(crate) image: u64,
     /// By Bochs.
     pub(crate) bochs: u64,
@@ -27,7 +27,7 @@ pub(crate) struct LogReport {
     /// Its size in bytes.
     size: u64,
     /// Bochs' counts beside the image's.
-    rows: [Comparison; 4],
+    rows: Vec<Comparison>,
 }
 
 impl LogReport {
@@ -40,7 +40,8 @@ impl LogReport {
         let size = std::fs::metadata(&path)
             .with_context(|| format!("Bochs left no log {}", path.display()))?
             .len();
-        let rows = beside(total, &HostCount::of_file(&path)?);
+        let cpus = protocol::cpus(&outcome.messages);
+        let rows = compare(total, cpus, &LogCount::of_file(&path)?);
         Ok(Some(Self { path, size, rows }))
     }
 
@@ -55,7 +56,7 @@ impl LogReport {
         let mut table = table::new([heading.as_str(), "counted by the image", "by Bochs", ""]);
         for row in &self.rows {
             table.add_row([
-                row.quantity.to_owned(),
+                row.quantity.clone(),
                 row.image.to_string(),
                 row.bochs.to_string(),
                 if row.image == row.bochs { "equal" } else { "DIFFERENT" }.to_owned(),
@@ -71,13 +72,25 @@ impl LogReport {
     }
 }
 
-/// The counts of both; the image's are the policy's and the canaries'.
-fn beside(image: &GuestResult, bochs: &HostCount) -> [Comparison; 4] {
-    [
-        ("RDMSR of PL0..2_SSP", image.rdmsr + image.canary_rdmsr, bochs.rdmsr),
-        ("WRMSR of PL0..2_SSP", image.wrmsr + image.canary_wrmsr, bochs.wrmsr),
-        ("XSAVES", image.xsaves, bochs.xsaves),
-        ("XRSTORS", image.xrstors, bochs.xrstors),
+/// The counts of both: of the host on all CPUs together, where the image's are the policy's
+/// and the canaries', and of the VM entries of each CPU that the image tells of.
+fn compare<'a>(
+    total: &GuestResult,
+    cpus: impl Iterator<Item = &'a CpuResult>,
+    bochs: &LogCount,
+) -> Vec<Comparison> {
+    let all = bochs.of_all();
+    let host = [
+        ("RDMSR of PL0..2_SSP", total.rdmsr + total.canary_rdmsr, all.rdmsr),
+        ("WRMSR of PL0..2_SSP", total.wrmsr + total.canary_wrmsr, all.wrmsr),
+        ("XSAVES", total.xsaves, all.xsaves),
+        ("XRSTORS", total.xrstors, all.xrstors),
     ]
-    .map(|(quantity, image, bochs)| Comparison { quantity, image, bochs })
+    .map(|(quantity, image, bochs)| Comparison { quantity: quantity.to_owned(), image, bochs });
+    let entries = cpus.map(|cpu| Comparison {
+        quantity: format!("VM entries of CPU {}", cpu.id),
+        image: cpu.entries,
+        bochs: bochs.of_cpu(cpu.id).entries,
+    });
+    host.into_iter().chain(entries).collect()
 }

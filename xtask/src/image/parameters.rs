@@ -2,8 +2,8 @@
 
 use anyhow::{Result, ensure};
 
-/// The longest parameter block that the image reads, without its end mark.
-const LONGEST: usize = 255;
+/// The longest parameter block that the image reads, with its end mark.
+const LONGEST: usize = 256;
 
 /// A policy of the example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +30,15 @@ impl Policy {
     }
 }
 
-/// The block as the image finds it in memory: `key=value` words, ended by a zero byte.
+/// The block as the image finds it in memory: `key=value` words, ended by a zero byte. The
+/// first one says how many CPUs the machine has.
 ///
 /// # Errors
 /// More words than the image reads.
-pub(crate) fn block(words: &str) -> Result<Vec<u8>> {
-    ensure!(words.len() <= LONGEST, "the image takes {LONGEST} bytes of parameters, not more");
-    let mut block = words.as_bytes().to_vec();
-    block.push(0);
-    Ok(block)
+pub(crate) fn block(cpus: u8, words: &str) -> Result<Vec<u8>> {
+    let block = format!("cpus={cpus} {words}\0");
+    ensure!(block.len() <= LONGEST, "the image takes {LONGEST} bytes of parameters, not more");
+    Ok(block.into_bytes())
 }
 
 #[cfg(test)]
@@ -47,8 +47,8 @@ mod tests {
 
     #[test]
     fn a_block_ends_with_zero_and_is_not_longer_than_the_image_reads() {
-        assert_eq!(block("a=1").ok().as_deref(), Some(b"a=1\0".as_slice()));
-        assert!(block(&"x".repeat(255)).is_ok());
-        assert!(block(&"x".repeat(256)).is_err());
+        assert_eq!(block(2, "a=1").ok().as_deref(), Some(b"cpus=2 a=1\0".as_slice()));
+        assert!(block(1, &"x".repeat(248)).is_ok());
+        assert!(block(1, &"x".repeat(249)).is_err());
     }
 }

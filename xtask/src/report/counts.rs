@@ -6,7 +6,7 @@ use crate::image::protocol::{self, ALL_GUESTS, Message};
 use crate::report::table;
 
 /// A row for each guest and the total of each policy.
-pub(crate) fn counts<'a>(runs: impl IntoIterator<Item = &'a [Message]>) -> String {
+pub(crate) fn guests<'a>(runs: impl IntoIterator<Item = (&'a str, &'a [Message])>) -> String {
     let mut table = table::new([
         "policy",
         "guest",
@@ -21,7 +21,7 @@ pub(crate) fn counts<'a>(runs: impl IntoIterator<Item = &'a [Message]>) -> Strin
         "can-\nary",
         "bytes\n/vCPU",
     ]);
-    for messages in runs {
+    for (_, messages) in runs {
         for result in protocol::in_order(messages) {
             let checks = format!("{}/{}/{}", result.passed, result.failed, result.skipped);
             let mut row = vec![result.policy.clone(), result.guest.clone(), checks];
@@ -49,6 +49,30 @@ pub(crate) fn counts<'a>(runs: impl IntoIterator<Item = &'a [Message]>) -> Strin
          values.\n",
         table::lines(&table)
     )
+}
+
+/// A row for each CPU under each policy; `None` if no CPU was counted.
+pub(crate) fn cpus<'a>(runs: impl IntoIterator<Item = (&'a str, &'a [Message])>) -> Option<String> {
+    let mut table = table::new([
+        "policy",
+        "CPU",
+        "VM\nentries",
+        "VMCLEARs",
+        "of them asked\nby another CPU",
+        "vCPUs taken over\nfrom another CPU",
+    ]);
+    for (policy, messages) in runs {
+        for cpu in protocol::cpus(messages) {
+            let mut row = vec![policy.to_owned()];
+            row.extend(
+                [u64::from(cpu.id), cpu.entries, cpu.clears, cpu.remote_clears, cpu.moves]
+                    .map(|number| number.to_string()),
+            );
+            table.add_row(row);
+        }
+    }
+    table::align(&mut table, 1);
+    (!table.is_empty()).then(|| table::lines(&table))
 }
 
 /// VM exits of all guests by reason, a column for each policy.
@@ -93,7 +117,7 @@ pub(crate) fn exits<'a>(runs: impl IntoIterator<Item = (&'a str, &'a [Message])>
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::{counts, exits};
+    use super::{cpus, exits, guests};
     use crate::image::protocol::{self, Message};
 
     /// What the image says of one policy.
@@ -116,15 +140,35 @@ pub(super) mod tests {
         messages
     }
 
+    /// The same, of two CPUs.
+    pub(in crate::report) fn with_cpus() -> Vec<Message> {
+        let mut messages = messages();
+        messages.extend((0..2).map(|id| {
+            let line =
+                format!("@cpu id={id} entries=1234567 clears=123 remote_clears=12 moves=123456");
+            protocol::parse(&line).expect("a message").expect("valid")
+        }));
+        messages
+    }
+
     #[test]
     fn the_table_fits_into_80_columns() {
-        let text = counts([messages().as_slice()]);
+        let text = guests([("eager", messages().as_slice())]);
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{text}");
         }
-        let guests: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("eager  ")).collect();
-        assert_eq!(guests.len(), 4, "{text}");
-        assert!(guests[0].starts_with("wrmsr") && guests[3].starts_with("all"), "{text}");
+        let rows: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("eager  ")).collect();
+        assert_eq!(rows.len(), 4, "{text}");
+        assert!(rows[0].starts_with("wrmsr") && rows[3].starts_with("all"), "{text}");
+    }
+
+    #[test]
+    fn cpus_are_shown_where_they_were_counted() {
+        assert_eq!(cpus([("eager", messages().as_slice())]), None);
+        let text = cpus([("eager", with_cpus().as_slice())]).expect("two");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let last: Vec<&str> = text.lines().last().expect("a row").split_whitespace().collect();
+        assert_eq!(last, ["eager", "1", "1234567", "123", "12", "123456"], "{text}");
     }
 
     #[test]

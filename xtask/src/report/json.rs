@@ -3,14 +3,25 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::image::protocol::{self, ALL_GUESTS, GuestResult, Message};
+use crate::image::protocol::{self, ALL_GUESTS, CpuResult, GuestResult, Message};
 
-/// One line of JSON: the counts of one guest under one policy, or of all.
+/// What every line says of the machine.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Setting<'a> {
+    /// What ran it.
+    pub(crate) on: &'a str,
+    /// The CPU model.
+    pub(crate) model: &'a str,
+    /// How many CPUs.
+    pub(crate) cpus: u8,
+}
+
+/// One line: the counts of one guest under one policy, or of all.
 #[derive(Debug, Serialize)]
-struct JsonLine<'a> {
+struct GuestLine<'a> {
     policy: &'a str,
-    on: &'a str,
-    model: &'a str,
+    #[serde(flatten)]
+    setting: Setting<'a>,
     guest: &'a str,
     passed: u64,
     failed: u64,
@@ -26,12 +37,25 @@ struct JsonLine<'a> {
     bytes_per_vcpu: u64,
 }
 
-/// One JSON object a line: each guest under each policy, then the total of them all.
+/// One line: the counts of one CPU under one policy.
+#[derive(Debug, Serialize)]
+struct CpuLine<'a> {
+    policy: &'a str,
+    #[serde(flatten)]
+    setting: Setting<'a>,
+    cpu: u8,
+    entries: u64,
+    clears: u64,
+    remote_clears: u64,
+    moves: u64,
+}
+
+/// One JSON object a line: each guest under each policy, and each CPU where the image
+/// counted them, then the total of all guests.
 pub(crate) fn lines<'a>(
-    runs: impl IntoIterator<Item = &'a [Message]>,
+    runs: impl IntoIterator<Item = (&'a str, &'a [Message])>,
     policy: &str,
-    on: &str,
-    model: &str,
+    setting: Setting<'_>,
 ) -> Result<String> {
     let mut text = String::new();
     let mut total = GuestResult {
@@ -39,26 +63,29 @@ pub(crate) fn lines<'a>(
         guest: ALL_GUESTS.to_owned(),
         ..GuestResult::default()
     };
-    let mut add = |result: &GuestResult| -> Result<()> {
-        text.push_str(&serde_json::to_string(&json_line(result, on, model))?);
-        text.push('\n');
-        Ok(())
-    };
-    for messages in runs {
+    for (policy, messages) in runs {
         for result in protocol::in_order(messages).filter(|result| result.guest != ALL_GUESTS) {
-            add(result).context("cannot write JSON")?;
+            add(&mut text, &guest_line(result, setting))?;
             total.merge(result);
         }
+        for cpu in protocol::cpus(messages) {
+            add(&mut text, &cpu_line(policy, cpu, setting))?;
+        }
     }
-    add(&total).context("cannot write JSON")?;
+    add(&mut text, &guest_line(&total, setting))?;
     Ok(text)
 }
 
-fn json_line<'a>(result: &'a GuestResult, on: &'a str, model: &'a str) -> JsonLine<'a> {
-    JsonLine {
+fn add(text: &mut String, line: &impl Serialize) -> Result<()> {
+    text.push_str(&serde_json::to_string(line).context("cannot write JSON")?);
+    text.push('\n');
+    Ok(())
+}
+
+fn guest_line<'a>(result: &'a GuestResult, setting: Setting<'a>) -> GuestLine<'a> {
+    GuestLine {
         policy: &result.policy,
-        on,
-        model,
+        setting,
         guest: &result.guest,
         passed: result.passed,
         failed: result.failed,
@@ -75,16 +102,22 @@ fn json_line<'a>(result: &'a GuestResult, on: &'a str, model: &'a str) -> JsonLi
     }
 }
 
+fn cpu_line<'a>(policy: &'a str, result: &CpuResult, setting: Setting<'a>) -> CpuLine<'a> {
+    let CpuResult { id, entries, clears, remote_clears, moves } = *result;
+    CpuLine { policy, setting, cpu: id, entries, clears, remote_clears, moves }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::lines;
-    use crate::report::counts::tests::messages;
+    use super::{Setting, lines};
+    use crate::report::counts::tests::{messages, with_cpus};
 
     #[test]
     fn json_is_one_object_a_line_with_the_promised_keys() {
         let messages = messages();
-        let text =
-            lines([&*messages, &*messages], "all", "bochs", "sapphire_rapids").expect("JSON");
+        let setting = Setting { on: "bochs", model: "sapphire_rapids", cpus: 1 };
+        let runs = [("eager", &*messages), ("eager", &*messages)];
+        let text = lines(runs, "all", setting).expect("JSON");
         assert_eq!(text.lines().count(), 7, "three guests twice, and one total");
         let total = text.lines().last().expect("a total");
         assert!(total.starts_with(r#"{"policy":"all""#), "{total}");
@@ -92,8 +125,20 @@ mod tests {
         assert_eq!(
             text.lines().next(),
             Some(
-                r#"{"policy":"eager","on":"bochs","model":"sapphire_rapids","guest":"wrmsr","passed":12345,"failed":0,"skipped":0,"switches":1050,"exits":12345,"rdmsr":12345,"wrmsr":12345,"wrmsr_xss":12345,"xsaves":1050,"xrstors":1050,"canary_accesses":12345,"bytes_per_vcpu":1234}"#
+                r#"{"policy":"eager","on":"bochs","model":"sapphire_rapids","cpus":1,"guest":"wrmsr","passed":12345,"failed":0,"skipped":0,"switches":1050,"exits":12345,"rdmsr":12345,"wrmsr":12345,"wrmsr_xss":12345,"xsaves":1050,"xrstors":1050,"canary_accesses":12345,"bytes_per_vcpu":1234}"#
             )
+        );
+    }
+
+    #[test]
+    fn each_cpu_has_a_line_before_the_total() {
+        let setting = Setting { on: "bochs", model: "m", cpus: 2 };
+        let text = lines([("lazy", &*with_cpus())], "lazy", setting).expect("JSON");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 6, "{text}");
+        assert_eq!(
+            lines[4],
+            r#"{"policy":"lazy","on":"bochs","model":"m","cpus":2,"cpu":1,"entries":1234567,"clears":123,"remote_clears":12,"moves":123456}"#
         );
     }
 }
