@@ -220,6 +220,16 @@ mod tests {
     }
 
     #[test]
+    fn wrmsr_in_another_order_is_none_of_an_xrstors() {
+        let counted = count(&[
+            "00000011110d[CPU1  ] XRSTORS: restore processor state XCR0=0x00000003 XSS=1000",
+            "00000011110d[CPU1  ] WRMSR: write 00000000:00001000 to MSR 6a5",
+            "00000011110d[CPU1  ] WRMSR: write 00000000:00001000 to MSR 6a6",
+        ]);
+        assert_eq!(counted.of_cpu(1).wrmsr, 2);
+    }
+
+    #[test]
     fn one_cpu_in_its_guest_hides_nothing_of_the_others() {
         let counted = count(&[
             "00000000010d[CPU1  ] VMENTER to x86-64 guest",
