@@ -52,13 +52,7 @@ impl Step {
         let mut totals = Totals::one(success);
         let mut detail = String::new();
         if self.counts_tests {
-            let tests = count_tests(&stdout);
-            if !success && tests.failed == 0 {
-                // Something failed that is no test, such as the build.
-                totals.add(tests);
-            } else {
-                totals = tests;
-            }
+            totals = judge(success, count_tests(&stdout));
             detail = format!("{} passed, {} failed or ignored", totals.passed, totals.failed);
         }
         let call = self.arguments.join(" ");
@@ -85,6 +79,13 @@ impl Totals {
     pub(crate) fn one(passed: bool) -> Self {
         Self { passed: u64::from(passed), failed: u64::from(!passed) }
     }
+}
+
+/// What a call that reports tests comes to. It fails besides if something failed that is no
+/// test, such as the build, or if it ran none: their names may have changed.
+fn judge(success: bool, tests: Totals) -> Totals {
+    let silent = tests.failed == 0 && (!success || tests.passed == 0);
+    Totals { failed: tests.failed + u64::from(silent), ..tests }
 }
 
 /// The sums of cargo's lines `test result: ok. 3 passed; 0 failed; 1 ignored; ...`.
@@ -114,7 +115,7 @@ fn count_tests(output: &str) -> Totals {
 
 #[cfg(test)]
 mod tests {
-    use super::{Totals, count_tests};
+    use super::{Totals, count_tests, judge};
 
     #[test]
     fn sums_cargos_lines() {
@@ -125,5 +126,14 @@ mod tests {
             finished in 0.10s\n";
         assert_eq!(count_tests(output), Totals { passed: 7, failed: 3 });
         assert_eq!(count_tests("error: could not compile"), Totals::default());
+    }
+
+    #[test]
+    fn a_call_that_ran_no_test_has_failed() {
+        let totals = |passed, failed| Totals { passed, failed };
+        assert_eq!(judge(true, totals(0, 0)), totals(0, 1));
+        assert_eq!(judge(true, totals(3, 0)), totals(3, 0));
+        assert_eq!(judge(false, totals(3, 0)), totals(3, 1));
+        assert_eq!(judge(false, totals(3, 2)), totals(3, 2));
     }
 }

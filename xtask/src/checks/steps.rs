@@ -95,6 +95,17 @@ pub(crate) const ALL: &[Step] = &[
         )
     },
     Step {
+        // Each seed is another order of the threads and another choice of the old values
+        // that they may see. One after another, or their lines would mix.
+        variables: &[("MIRIFLAGS", "-Zmiri-many-seeds=0..8 -Zthreads=1")],
+        counts_tests: true,
+        nightly: true,
+        ..Step::new(
+            "threads under Miri, with eight seeds each",
+            &["miri", "test", "--package", "vmx-core", "--lib", "--", "weak_memory"],
+        )
+    },
+    Step {
         variables: &[("RUSTDOCFLAGS", "-D warnings")],
         ..Step::new("documentation", &["doc", "--workspace", "--no-deps", "--all-features"])
     },
