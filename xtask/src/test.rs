@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::checks::step::{Step, Totals};
+use crate::checks::older_rust::OlderRust;
+use crate::checks::step::{StepResult, Totals};
 use crate::checks::{boots, steps};
 use crate::emulator::bochs::Bochs;
 use crate::emulator::test_bed::TestBed;
@@ -21,18 +22,21 @@ pub(crate) fn command() -> Result<ExitCode> {
     toolchain::ensure_miri(&workspace)?;
     let mut totals = Totals::default();
     for step in steps::ALL {
-        totals.add(run_step(&workspace, step)?);
+        totals.add(run_step(step.name, || step.run(&workspace))?);
+    }
+    for older in OlderRust::all(&workspace)? {
+        totals.add(run_step(&older.name(), || older.run(&workspace))?);
     }
     totals.add(run_boots(workspace));
     println!("total: {} passed, {} failed", totals.passed, totals.failed);
     Ok(if totals.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn run_step(workspace: &Workspace, step: &Step) -> Result<Totals> {
+fn run_step(name: &str, run: impl FnOnce() -> Result<StepResult>) -> Result<Totals> {
     let started = Instant::now();
-    let result = step.run(workspace)?;
+    let result = run()?;
     let passed = result.totals.failed == 0;
-    show(step.name, passed, started, &result.detail);
+    show(name, passed, started, &result.detail);
     if !passed {
         print!("{}", result.output);
     }

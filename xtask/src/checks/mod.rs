@@ -6,6 +6,7 @@
 pub(crate) mod boots;
 pub(crate) mod compare;
 pub(crate) mod log_report;
+pub(crate) mod older_rust;
 pub(crate) mod step;
 pub(crate) mod steps;
 pub(crate) mod verdict;

@@ -2,20 +2,20 @@
 
 use anyhow::{Context, Result};
 
-use crate::machine::toolchain::nightly_cargo;
+use crate::machine::toolchain;
 use crate::machine::workspace::{Workspace, cargo};
 
 /// One call of cargo.
-pub(crate) struct Step {
+pub(crate) struct Step<'a> {
     /// What is shown, in words.
-    pub(crate) name: &'static str,
-    pub(super) arguments: &'static [&'static str],
+    pub(crate) name: &'a str,
+    pub(super) arguments: &'a [&'a str],
     /// Variables for it.
-    pub(super) variables: &'static [(&'static str, &'static str)],
+    pub(super) variables: &'a [(&'a str, &'a str)],
     /// It reports tests of its own, which are counted instead of the call.
     pub(super) counts_tests: bool,
-    /// The nightly toolchain's cargo runs it.
-    pub(super) nightly: bool,
+    /// Whose cargo runs it, if it is not the running one.
+    pub(super) toolchain: Option<&'a str>,
 }
 
 /// What a step came to.
@@ -28,10 +28,10 @@ pub(crate) struct StepResult {
     pub(crate) output: String,
 }
 
-impl Step {
+impl<'a> Step<'a> {
     /// A call that passes if cargo does.
-    pub(super) const fn new(name: &'static str, arguments: &'static [&'static str]) -> Self {
-        Self { name, arguments, variables: &[], counts_tests: false, nightly: false }
+    pub(super) const fn new(name: &'a str, arguments: &'a [&'a str]) -> Self {
+        Self { name, arguments, variables: &[], counts_tests: false, toolchain: None }
     }
 
     /// Runs it.
@@ -39,7 +39,7 @@ impl Step {
     /// # Errors
     /// There is no cargo.
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<StepResult> {
-        let mut cargo = if self.nightly { nightly_cargo() } else { cargo() };
+        let mut cargo = self.toolchain.map_or_else(cargo, toolchain::cargo_of);
         let output = cargo
             .args(self.arguments)
             .envs(self.variables.iter().copied())
@@ -55,9 +55,10 @@ impl Step {
             totals = judge(success, count_tests(&stdout));
             detail = format!("{} passed, {} failed or ignored", totals.passed, totals.failed);
         }
-        let call = self.arguments.join(" ");
+        let toolchain = self.toolchain.map(|name| format!("+{name} ")).unwrap_or_default();
+        let call = format!("cargo {toolchain}{}", self.arguments.join(" "));
         let stderr = String::from_utf8_lossy(&output.stderr);
-        Ok(StepResult { totals, detail, output: format!("cargo {call}\n{stdout}{stderr}") })
+        Ok(StepResult { totals, detail, output: format!("{call}\n{stdout}{stderr}") })
     }
 }
 

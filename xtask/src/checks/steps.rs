@@ -1,10 +1,10 @@
 //! The calls of cargo of `cargo xtask test`.
 
 use crate::checks::step::Step;
-use crate::machine::toolchain::{BARE_METAL, NOT_X86};
+use crate::machine::toolchain::{BARE_METAL, NIGHTLY, NOT_X86};
 
 /// All, in the order in which they run.
-pub(crate) const ALL: &[Step] = &[
+pub(crate) const ALL: &[Step<'_>] = &[
     Step::new("formatting", &["fmt", "--all", "--check"]),
     Step::new(
         "clippy, everything for this machine",
@@ -66,7 +66,7 @@ pub(crate) const ALL: &[Step] = &[
         // each property.
         variables: &[("PROPTEST_CASES", "2"), ("MIRIFLAGS", "-Zmiri-disable-isolation")],
         counts_tests: true,
-        nightly: true,
+        toolchain: Some(NIGHTLY),
         ..Step::new(
             "decoders under Miri",
             &[
@@ -99,7 +99,7 @@ pub(crate) const ALL: &[Step] = &[
         // that they may see. One after another, or their lines would mix.
         variables: &[("MIRIFLAGS", "-Zmiri-many-seeds=0..8 -Zthreads=1")],
         counts_tests: true,
-        nightly: true,
+        toolchain: Some(NIGHTLY),
         ..Step::new(
             "threads under Miri, with eight seeds each",
             &["miri", "test", "--package", "vmx-core", "--lib", "--", "weak_memory"],

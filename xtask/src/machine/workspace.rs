@@ -1,5 +1,5 @@
-//! Where things are: the folders of this workspace, its cargo, and the programs on the
-//! search path.
+//! Where things are: the folders and packages of this workspace, its cargo, and the
+//! programs on the search path.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-/// The folders of this workspace.
+/// The folders and packages of this workspace.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Workspace {
     /// The folder with the workspace's `Cargo.toml`.
@@ -17,6 +17,17 @@ pub(crate) struct Workspace {
     /// Cargo's target directory.
     #[serde(rename = "target_directory")]
     pub(crate) target: PathBuf,
+    /// Its packages.
+    pub(crate) packages: Vec<Package>,
+}
+
+/// A package of this workspace.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Package {
+    /// Its name.
+    pub(crate) name: String,
+    /// The oldest Rust that it promises to build with, such as `1.88`.
+    pub(crate) rust_version: Option<String>,
 }
 
 impl Workspace {
