@@ -8,10 +8,10 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use vmx_core::entry_check::SECTIONS;
 
-use crate::progress::Spinner;
-use crate::run::Format;
-use crate::workspace::{self, Workspace};
-use crate::{callgrind, disassembly, report};
+use crate::machine::workspace::{Workspace, cargo};
+use crate::report::progress::Spinner;
+use crate::report::table::{self, Format};
+use crate::report::{callgrind, disassembly};
 
 /// The options of `cargo xtask bench`.
 #[derive(Debug, Args)]
@@ -148,7 +148,7 @@ pub(crate) fn command(options: &Options) -> Result<ExitCode> {
     spinner.finish("counted instructions");
 
     match options.format {
-        Format::Table => print!("{}", table(&measured)),
+        Format::Table => print!("{}", text(&measured)),
         Format::Json => {
             for row in &measured {
                 println!("{}", serde_json::to_string(row)?);
@@ -200,7 +200,7 @@ impl Bench {
 
 /// Builds the program as a user's release build would be; returns where it is.
 fn build(workspace: &Workspace) -> Result<PathBuf> {
-    let output = workspace::cargo()
+    let output = cargo()
         .args(["build", "--quiet", "--release", "--package", "vmx-tests", "--bench", "core"])
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(&workspace.root)
@@ -225,9 +225,9 @@ fn executable(messages: &str) -> Option<PathBuf> {
     })
 }
 
-fn table(measured: &[Measured]) -> String {
+fn text(measured: &[Measured]) -> String {
     let mut table =
-        report::table(["instructions", "ours", "bound", "other", "ratio", "the other one"]);
+        table::new(["instructions", "ours", "bound", "other", "ratio", "the other one"]);
     for row in measured {
         let other = row.comparison_instructions;
         table.add_row([
@@ -239,8 +239,8 @@ fn table(measured: &[Measured]) -> String {
             row.comparison.unwrap_or_default().to_owned(),
         ]);
     }
-    report::align(&mut table, 1);
-    let mut text = report::lines(&table);
+    table::align(&mut table, 1);
+    let mut text = table::lines(&table);
     text.push_str(NOTE);
     for row in measured {
         if let Some(rules) = row.rules {
@@ -255,7 +255,7 @@ fn table(measured: &[Measured]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Measured, executable, table};
+    use super::{Measured, executable, text};
 
     #[test]
     fn finds_the_program_in_cargos_messages() {
@@ -277,7 +277,7 @@ mod tests {
             comparison_instructions: Some(7999.98),
             rules: Some(200),
         };
-        let text = table(&[row]);
+        let text = text(&[row]);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(text.contains("7999.98   2.0 bit-at-a-time"), "{text}");
         assert!(text.contains("200 rules, 20.0 instructions each"), "{text}");

@@ -1,16 +1,13 @@
 //! `cargo xtask boot`: one boot of the image with parameters of your choice.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 
-use crate::protocol::Message;
-use crate::run::{self, Bench};
-use crate::setup::Bochs;
-use crate::verdict::{self, Verdict};
-use crate::workspace::Workspace;
+use crate::checks::verdict::{self, Verdict};
+use crate::image::protocol::Message;
+use crate::options::BootOptions;
 
 /// The options of `cargo xtask boot`.
 #[derive(Debug, Args)]
@@ -18,38 +15,22 @@ pub(crate) struct Options {
     /// Words for the image's parameter block, such as `compare=vm-entry`
     #[arg(value_name = "KEY=VALUE")]
     parameters: Vec<String>,
-    /// The emulator's name of the CPU model
-    #[arg(long, default_value = run::DEFAULT_MODEL)]
-    model: String,
-    /// Kill a boot that takes longer
-    #[arg(long, value_name = "SECONDS", default_value_t = 30,
-          value_parser = clap::value_parser!(u64).range(1..))]
-    time_limit: u64,
+    #[command(flatten)]
+    boot: BootOptions,
 }
 
 /// Runs the command: prints what the image says, and how it ended.
 pub(crate) fn command(options: &Options) -> Result<ExitCode> {
-    let workspace = Workspace::find()?;
-    let bochs = Bochs::set_up(&workspace)?;
-    if let Some(misuse) = run::unknown_model(&bochs, &options.model) {
-        return Ok(misuse);
-    }
-    let bench = Bench::set_up(workspace)?;
-    let limit = Duration::from_secs(options.time_limit);
-    let outcome = bench.boot(
-        "boot",
-        &options.model,
-        options.parameters.join(" "),
-        None,
-        limit,
-        |message| match message {
-            Message::Summary(text) | Message::Note(text) => println!("{text}"),
-            Message::Difference(difference) => println!("{difference:x?}"),
-            Message::FieldDifference(difference) => println!("{difference:x?}"),
-            Message::Error(text) | Message::Fatal(text) => eprintln!("{text}"),
-            _ => {}
-        },
-    )?;
+    let bed = options.boot.test_bed()?;
+    let boot = options.boot.boot("boot", options.parameters.join(" "), None);
+    let outcome = bed.boot(&boot, |message| match message {
+        Message::Summary(text) | Message::Note(text) => println!("{text}"),
+        Message::Cpu(cpu) => println!("{cpu:?}"),
+        Message::Difference(difference) => println!("{difference:x?}"),
+        Message::FieldDifference(difference) => println!("{difference:x?}"),
+        Message::Error(text) | Message::Fatal(text) => eprintln!("{text}"),
+        _ => {}
+    })?;
     Ok(match verdict::of_end(&outcome) {
         Verdict::Passed => ExitCode::SUCCESS,
         Verdict::Refused(text) => {

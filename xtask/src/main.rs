@@ -1,27 +1,21 @@
 //! `cargo xtask`: set-up, images, Bochs, the tests and the benchmark.
 
 mod bench;
-mod bochs;
 mod boot;
-mod callgrind;
 mod checks;
-mod compare;
-mod disassembly;
-mod log_count;
-mod obtain;
-mod progress;
-mod protocol;
+mod emulator;
+mod image;
+mod machine;
+mod options;
 mod report;
-mod rom;
 mod run;
-mod setup;
-mod steps;
-mod verdict;
-mod workspace;
+mod test;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::options::Misuse;
 
 /// Runs the example hypervisor on an emulated CPU, the tests and the benchmark.
 ///
@@ -49,11 +43,11 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(options) => run::command(&options),
         Command::Boot(options) => boot::command(&options),
-        Command::Test => steps::command(),
+        Command::Test => test::command(),
         Command::Bench(options) => bench::command(&options),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
-        ExitCode::FAILURE
+        if error.is::<Misuse>() { ExitCode::from(Misuse::STATUS) } else { ExitCode::FAILURE }
     })
 }

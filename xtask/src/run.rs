@@ -1,26 +1,23 @@
 //! `cargo xtask run`: one boot per policy, and what they counted.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use crate::bochs::{self, Boot, Outcome};
-use crate::compare::{self, Comparison};
-use crate::log_count::{self, HostCount};
-use crate::progress::BootProgress;
-use crate::protocol::{ALL_GUESTS, Message};
-use crate::setup::Bochs;
-use crate::verdict::{self, Verdict};
-use crate::workspace::Workspace;
-use crate::{report, rom};
-
-/// The CPU that the example is made for.
-pub(crate) const DEFAULT_MODEL: &str = "sapphire_rapids";
-/// Exit status for a name that does not exist, as for any misuse.
-const MISUSE: u8 = 2;
+use crate::checks::compare::{self, Comparison};
+use crate::checks::log_report::LogReport;
+use crate::checks::verdict::{self, Verdict};
+use crate::emulator::boot::Outcome;
+use crate::emulator::run_folder::Boot;
+use crate::emulator::test_bed::TestBed;
+use crate::image::parameters::Policy;
+use crate::image::protocol::{self, Message};
+use crate::options::BootOptions;
+use crate::report::counts;
+use crate::report::json::{self, Setting};
+use crate::report::progress::BootProgress;
+use crate::report::table::Format;
 
 /// The options of `cargo xtask run`.
 #[derive(Debug, Args)]
@@ -31,22 +28,17 @@ pub(crate) struct Options {
     /// Which CPU runs it
     #[arg(long, value_enum, default_value_t = On::Bochs)]
     on: On,
-    /// The emulator's name of the CPU model
-    #[arg(long, default_value = DEFAULT_MODEL)]
-    model: String,
     /// What to print: a table, or one JSON object a line
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Let Bochs log every access, and compare its count with the image's
     #[arg(long)]
     log: bool,
-    /// Kill a boot that takes longer
-    #[arg(long, value_name = "SECONDS", default_value_t = 30,
-          value_parser = clap::value_parser!(u64).range(1..))]
-    time_limit: u64,
     /// More words for the image's parameter block; may be repeated
     #[arg(long = "parameter", value_name = "KEY=VALUE")]
     parameters: Vec<String>,
+    #[command(flatten)]
+    boot: BootOptions,
 }
 
 /// What `--policy` takes.
@@ -78,31 +70,6 @@ impl PolicyChoice {
     }
 }
 
-/// A policy of the example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Policy {
-    /// Save and reload at every switch.
-    Eager,
-    /// Nothing moves until the guest first uses the feature.
-    Lazy,
-    /// XSAVES and XRSTORS.
-    Xsave,
-}
-
-impl Policy {
-    /// All, in the order of the table.
-    pub(crate) const ALL: [Self; 3] = [Self::Eager, Self::Lazy, Self::Xsave];
-
-    /// The name in options, parameters and reports.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Eager => "eager",
-            Self::Lazy => "lazy",
-            Self::Xsave => "xsave",
-        }
-    }
-}
-
 /// What `--on` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum On {
@@ -117,50 +84,6 @@ impl On {
     }
 }
 
-/// What `--format` takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    Table,
-    /// One object a line.
-    Json,
-}
-
-/// Everything that boots of one image share.
-pub(crate) struct Bench {
-    workspace: Workspace,
-    bochs: Bochs,
-    rom: Vec<u8>,
-}
-
-impl Bench {
-    /// Sets Bochs up and builds the image.
-    pub(crate) fn set_up(workspace: Workspace) -> Result<Self> {
-        let bochs = Bochs::set_up(&workspace)?;
-        let rom = rom::build(&workspace)?;
-        Ok(Self { workspace, bochs, rom })
-    }
-
-    /// Boots once.
-    pub(crate) fn boot(
-        &self,
-        name: &str,
-        model: &str,
-        parameters: String,
-        log: Option<PathBuf>,
-        limit: Duration,
-        heard: impl FnMut(&Message),
-    ) -> Result<Outcome> {
-        let boot = Boot { name, rom: &self.rom, model, parameters, log, limit };
-        bochs::run(&self.workspace, &self.bochs, &boot, heard)
-    }
-
-    /// Where the log of a boot of this name goes.
-    pub(crate) fn log_path(&self, name: &str) -> PathBuf {
-        self.workspace.bochs().join("log").join(format!("{name}.log"))
-    }
-}
-
 /// One policy's boot, judged.
 struct PolicyRun {
     policy: Policy,
@@ -170,56 +93,10 @@ struct PolicyRun {
     log: Option<LogReport>,
 }
 
-/// What a log of Bochs says.
-pub(crate) struct LogReport {
-    /// The file.
-    pub(crate) path: PathBuf,
-    /// Its size in bytes.
-    pub(crate) size: u64,
-    /// Bochs' counts beside the image's.
-    pub(crate) rows: [log_count::Comparison; 4],
-}
-
-impl LogReport {
-    /// Counts the log of a boot; `None` if the boot has no totals to compare.
-    pub(crate) fn of(path: PathBuf, outcome: &Outcome) -> Result<Option<Self>> {
-        let Some(total) = verdict::results(outcome).find(|result| result.guest == ALL_GUESTS)
-        else {
-            return Ok(None);
-        };
-        let size = std::fs::metadata(&path)
-            .with_context(|| format!("Bochs left no log {}", path.display()))?
-            .len();
-        let rows = HostCount::of_file(&path)?.beside(total);
-        Ok(Some(Self { path, size, rows }))
-    }
-
-    /// Whether Bochs and the image counted the same.
-    pub(crate) fn agrees(&self) -> bool {
-        self.rows.iter().all(|row| row.image == row.bochs)
-    }
-}
-
-/// The exit status for a model that Bochs does not know, after saying which it does.
-pub(crate) fn unknown_model(bochs: &Bochs, model: &str) -> Option<ExitCode> {
-    if bochs.models.iter().any(|known| known == model) {
-        return None;
-    }
-    let models = bochs.models.join(", ");
-    eprintln!("error: Bochs knows no CPU model `{model}`\n  [possible values: {models}]");
-    Some(ExitCode::from(MISUSE))
-}
-
 /// Runs the command.
 pub(crate) fn command(options: &Options) -> Result<ExitCode> {
-    let workspace = Workspace::find()?;
-    let bochs = Bochs::set_up(&workspace)?;
-    if let Some(misuse) = unknown_model(&bochs, &options.model) {
-        return Ok(misuse);
-    }
-    let rom = rom::build(&workspace)?;
-    let bench = Bench { workspace, bochs, rom };
-    let rules = compare_rules(&bench, options)?;
+    let bed = options.boot.test_bed()?;
+    let rules = compare_rules(&bed, options)?;
     match &rules.verdict {
         Verdict::Passed => {}
         Verdict::Refused(text) => {
@@ -231,7 +108,7 @@ pub(crate) fn command(options: &Options) -> Result<ExitCode> {
     }
     let mut runs = Vec::new();
     for &policy in options.policy.policies() {
-        let run = run_policy(&bench, options, policy)?;
+        let run = run_policy(&bed, options, policy)?;
         let refused = matches!(run.verdict, Verdict::Refused(_));
         runs.push(run);
         if refused {
@@ -252,35 +129,30 @@ pub(crate) fn command(options: &Options) -> Result<ExitCode> {
 }
 
 /// The boot before the policies: are the rules of the CET MSRs the CPU's?
-fn compare_rules(bench: &Bench, options: &Options) -> Result<Comparison> {
-    let limit = Duration::from_secs(options.time_limit);
-    let parameters = compare::PARAMETERS.to_owned();
-    let outcome = bench.boot("compare", &options.model, parameters, None, limit, |_| {})?;
+fn compare_rules(bed: &TestBed, options: &Options) -> Result<Comparison> {
+    let options = &options.boot;
+    // One CPU after another would only say the same.
+    let boot = Boot { cpus: 1, ..options.boot("compare", compare::PARAMETERS.to_owned(), None) };
+    let outcome = bed.boot(&boot, |_| {})?;
     Ok(compare::of(&outcome, &options.model))
 }
 
-fn run_policy(bench: &Bench, options: &Options, policy: Policy) -> Result<PolicyRun> {
+fn run_policy(bed: &TestBed, options: &Options, policy: Policy) -> Result<PolicyRun> {
     let name = policy.name();
-    let log = options.log.then(|| bench.log_path(name));
+    let log = options.log.then(|| bed.log_path(name));
     let mut parameters = format!("policy={name}");
     for word in &options.parameters {
         parameters.push(' ');
         parameters.push_str(word);
     }
-    let progress = BootProgress::start(&format!("{name} on {}", options.model));
-    let outcome = bench.boot(
-        name,
-        &options.model,
-        parameters,
-        log.clone(),
-        Duration::from_secs(options.time_limit),
-        |message| {
-            if let Message::Progress { scenario, done, of, .. } = message {
-                progress.update(scenario.as_deref(), *done, *of);
-            }
-        },
-    )?;
-    let verdict = verdict::of_policy(&outcome, name);
+    let progress = BootProgress::start(&format!("{name} on {}", options.boot.machine()));
+    let boot = options.boot.boot(name, parameters, log.clone());
+    let outcome = bed.boot(&boot, |message| {
+        if let Message::Progress { scenario, done, of, .. } = message {
+            progress.update(scenario.as_deref(), *done, *of);
+        }
+    })?;
+    let verdict = verdict::of_policy(&outcome, name, options.boot.cpus);
     progress.finish(match &verdict {
         Verdict::Passed => "passed",
         Verdict::Refused(_) => "refused",
@@ -295,30 +167,33 @@ fn run_policy(bench: &Bench, options: &Options, policy: Policy) -> Result<Policy
 
 /// The results to standard output.
 fn print(options: &Options, runs: &[PolicyRun]) -> Result<()> {
-    let counted: Vec<&PolicyRun> =
-        runs.iter().filter(|run| verdict::results(&run.outcome).next().is_some()).collect();
+    let counted: Vec<(&str, &[Message])> = runs
+        .iter()
+        .map(|run| (run.policy.name(), run.outcome.messages.as_slice()))
+        .filter(|(_, messages)| protocol::results(messages).next().is_some())
+        .collect();
+    let counted = counted.iter().copied();
     match options.format {
-        Format::Json if counted.is_empty() => {}
+        _ if counted.len() == 0 => {}
         Format::Json => {
-            let outcomes = counted.iter().map(|run| &run.outcome);
-            let policy = options.policy.name();
-            print!("{}", report::json(outcomes, policy, options.on.name(), &options.model)?);
+            let on = Setting {
+                on: options.on.name(),
+                model: &options.boot.model,
+                cpus: options.boot.cpus,
+            };
+            print!("{}", json::lines(counted, options.policy.name(), on)?);
         }
-        Format::Table if counted.is_empty() => {}
         Format::Table => {
-            println!("{}", report::counts(counted.iter().map(|run| &run.outcome)));
-            let exits = counted.iter().map(|run| (run.policy.name(), &run.outcome));
-            print!("{}", report::exits(exits));
+            println!("{}", counts::guests(counted.clone()));
+            if let Some(cpus) = counts::cpus(counted.clone()) {
+                println!("{cpus}");
+            }
+            print!("{}", counts::exits(counted));
         }
     }
     for run in runs {
         let Some(log) = &run.log else { continue };
-        let text = format!(
-            "{}log: {} ({:.1} MB)",
-            report::comparison(run.policy.name(), &log.rows),
-            log.path.display(),
-            log.size as f64 / 1e6
-        );
+        let text = log.text(run.policy.name());
         // JSON is for programs: nothing else may stand beside it.
         match options.format {
             Format::Table => println!("\n{text}"),
@@ -344,7 +219,7 @@ fn complain(runs: &[PolicyRun]) -> bool {
                 bad = true;
             }
         }
-        if run.log.as_ref().is_some_and(|log| !log.agrees()) {
+        if run.log.as_ref().is_some_and(|log| log.differences().next().is_some()) {
             eprintln!("error: policy {name}: Bochs counted otherwise than the image, see above");
             bad = true;
         }

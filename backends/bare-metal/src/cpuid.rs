@@ -16,7 +16,9 @@ impl Cpuid for BareMetal {
 
 /// The CPUID instruction.
 fn execute(leaf: u32, subleaf: u32) -> CpuidResult {
-    let found = __cpuid_count(leaf, subleaf);
+    // SAFETY: every CPU of this architecture has the instruction.
+    #[allow(unused_unsafe, reason = "newer versions of Rust declare the function safe")]
+    let found = unsafe { __cpuid_count(leaf, subleaf) };
     CpuidResult { eax: found.eax, ebx: found.ebx, ecx: found.ecx, edx: found.edx }
 }
 

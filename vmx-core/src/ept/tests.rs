@@ -2,6 +2,7 @@ extern crate std;
 
 mod model;
 mod operation;
+mod weak_memory;
 
 use super::test_support::{BASE, EVERYTHING, ept, pages, table_pages};
 use super::*;

@@ -130,6 +130,9 @@ impl<'m, M: Memory + ?Sized> Ept<'m, M> {
         let page = self.memory.page(table).ok_or(EptError::NoMemory(table))?;
         let index = level.index(at);
         let raw = page.read(index);
+        // With the release fence in `Slot::change`: whoever sees the entry sees complete
+        // what it refers to.
+        fence(Ordering::Acquire);
         let entry = Entry::decode(raw, level, &self.rules)
             .map_err(|reason| EptError::Misconfigured { level, reason })?;
         Ok(Slot { page, index, level, raw, entry, rights })

@@ -38,8 +38,9 @@ impl<'de> Visitor<'de> for ValuesVisitor {
                 return Err(A::Error::custom(format_args!("{encoding:?} is given twice")));
             }
             if value & !encoding.width().mask() != 0 {
-                let error = format_args!("{value:#x} is wider than {encoding:?}");
-                return Err(A::Error::custom(error));
+                return Err(A::Error::custom(format_args!(
+                    "{value:#x} is wider than {encoding:?}"
+                )));
             }
             values.set_raw(encoding, value);
         }

@@ -41,6 +41,8 @@ pub(crate) enum Message {
         /// How often it occurred.
         count: u64,
     },
+    /// The counts of one CPU, where the machine has several.
+    Cpu(CpuResult),
     /// A value of a CET MSR that the manual and the CPU judge differently.
     Difference(CetMsrDifference),
     /// A VMCS field that the table and the CPU judge differently.
@@ -106,6 +108,21 @@ pub(crate) struct GuestResult {
     pub(crate) bytes_per_vcpu: u64,
 }
 
+/// What one CPU did under one policy, for all guests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CpuResult {
+    /// The CPU's number, from 0.
+    pub(crate) id: u8,
+    /// VM entries that it executed.
+    pub(crate) entries: u64,
+    /// VMCLEARs that it executed.
+    pub(crate) clears: u64,
+    /// Those of them that another CPU asked it for.
+    pub(crate) remote_clears: u64,
+    /// vCPUs that it took over from another CPU.
+    pub(crate) moves: u64,
+}
+
 impl GuestResult {
     /// Adds another guest's counts; of the bytes per vCPU the larger number stays.
     pub(crate) fn merge(&mut self, other: &Self) {
@@ -128,6 +145,30 @@ impl GuestResult {
     pub(crate) fn all_passed(&self) -> bool {
         self.failed == 0 && self.skipped == 0
     }
+}
+
+/// The results of the guests, in the order of arrival.
+pub(crate) fn results(messages: &[Message]) -> impl Iterator<Item = &GuestResult> {
+    messages.iter().filter_map(|message| match message {
+        Message::Result(result) => Some(result),
+        _ => None,
+    })
+}
+
+/// The counts of the CPUs, in the order of arrival.
+pub(crate) fn cpus(messages: &[Message]) -> impl Iterator<Item = &CpuResult> {
+    messages.iter().filter_map(|message| match message {
+        Message::Cpu(cpu) => Some(cpu),
+        _ => None,
+    })
+}
+
+/// The results of the guests in the order of [`GUESTS`], the total last.
+pub(crate) fn in_order(messages: &[Message]) -> impl Iterator<Item = &GuestResult> {
+    GUESTS
+        .into_iter()
+        .chain([ALL_GUESTS])
+        .flat_map(|guest| results(messages).filter(move |result| result.guest == guest))
 }
 
 /// Reads one line of output. `None`: not the image's.
@@ -170,6 +211,13 @@ fn message(kind: &str, rest: &str) -> Result<Message> {
             reason: pairs.text("reason")?,
             count: pairs.number("count")?,
         },
+        "cpu" => Message::Cpu(CpuResult {
+            id: u8::try_from(pairs.number("id")?).context("`id=` is too large")?,
+            entries: pairs.number("entries")?,
+            clears: pairs.number("clears")?,
+            remote_clears: pairs.number("remote_clears")?,
+            moves: pairs.number("moves")?,
+        }),
         "difference" => Message::Difference(CetMsrDifference {
             instruction: match pairs.get("instruction")? {
                 "wrmsr" => Instruction::Wrmsr,
@@ -234,7 +282,7 @@ impl<'line> Pairs<'line> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Message, parse};
+    use super::{CpuResult, Message, parse};
 
     #[test]
     fn other_lines_are_not_messages() {
@@ -271,6 +319,16 @@ mod tests {
             Message::Exits { guest: "all".into(), reason: "Vmcall".into(), count: 7 }
         );
         assert_eq!(
+            read("@cpu id=1 entries=40 clears=30 remote_clears=20 moves=10"),
+            Message::Cpu(CpuResult {
+                id: 1,
+                entries: 40,
+                clears: 30,
+                remote_clears: 20,
+                moves: 10
+            })
+        );
+        assert_eq!(
             read("@refused this CPU has no VMX"),
             Message::Refused("this CPU has no VMX".into())
         );
@@ -283,6 +341,7 @@ mod tests {
         let text = format!("{error:#}");
         assert!(text.contains("@end passed=3") && text.contains("failed="), "{text}");
         assert!(parse("@hello").expect("a message").is_err());
+        assert!(parse("@cpu id=0 entries=1 clears=1 moves=1").expect("a message").is_err());
         assert!(parse("@end passed=x failed=0").expect("a message").is_err());
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::bochs::Outcome;
-use crate::protocol::{ALL_GUESTS, GUESTS, GuestResult, Message};
+use crate::emulator::boot::Outcome;
+use crate::image::protocol::{self, ALL_GUESTS, GUESTS, Message};
 
 /// The judgement of one boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,24 +16,17 @@ pub(crate) enum Verdict {
     Failed(String),
 }
 
-/// The results of the guests, in the order of arrival.
-pub(crate) fn results(outcome: &Outcome) -> impl Iterator<Item = &GuestResult> {
-    outcome.messages.iter().filter_map(|message| match message {
-        Message::Result(result) => Some(result),
-        _ => None,
-    })
-}
-
 /// Judges a run of a policy: beyond an orderly end it must have reported each
-/// guest and the total under that policy, with no check failed or skipped.
-pub(crate) fn of_policy(outcome: &Outcome, policy: &str) -> Verdict {
+/// guest and the total under that policy, with no check failed or skipped; and,
+/// of a machine with several CPUs, each CPU, which must have entered a guest.
+pub(crate) fn of_policy(outcome: &Outcome, policy: &str, cpus: u8) -> Verdict {
     let verdict = of_end(outcome);
     if verdict != Verdict::Passed {
         return verdict;
     }
     for guest in GUESTS.into_iter().chain([ALL_GUESTS]) {
-        let found =
-            results(outcome).find(|result| result.guest == guest && result.policy == policy);
+        let found = protocol::results(&outcome.messages)
+            .find(|result| result.guest == guest && result.policy == policy);
         let Some(result) = found else {
             return failed(
                 outcome,
@@ -48,6 +41,20 @@ pub(crate) fn of_policy(outcome: &Outcome, policy: &str) -> Verdict {
                     result.failed, result.skipped
                 ),
             );
+        }
+    }
+    for id in (0..cpus).filter(|_| cpus > 1) {
+        match protocol::cpus(&outcome.messages).find(|cpu| cpu.id == id) {
+            None => {
+                let reason = format!(
+                    "no counts of CPU {id} were reported: did the image run on {cpus} CPUs?"
+                );
+                return failed(outcome, &reason);
+            }
+            Some(cpu) if cpu.entries == 0 => {
+                return failed(outcome, &format!("CPU {id} never entered a guest"));
+            }
+            Some(_) => {}
         }
     }
     Verdict::Passed
@@ -143,8 +150,8 @@ mod tests {
     use std::process::ExitStatus;
 
     use super::{Verdict, of_end, of_policy};
-    use crate::bochs::Outcome;
-    use crate::protocol::{self, Message};
+    use crate::emulator::boot::Outcome;
+    use crate::image::protocol::{self, Message};
 
     fn outcome(lines: &[&str], status: Option<i32>) -> Outcome {
         Outcome {
@@ -178,7 +185,7 @@ mod tests {
 
     #[track_caller]
     fn assert_failed(outcome: &Outcome, part: &str) {
-        match of_policy(outcome, "lazy") {
+        match of_policy(outcome, "lazy", 1) {
             Verdict::Failed(text) => assert!(text.contains(part), "{text}"),
             other => panic!("{other:?} instead of a failure with `{part}`"),
         }
@@ -186,12 +193,12 @@ mod tests {
 
     #[test]
     fn a_complete_run_passes() {
-        assert_eq!(of_policy(&complete(), "lazy"), Verdict::Passed);
+        assert_eq!(of_policy(&complete(), "lazy", 1), Verdict::Passed);
     }
 
     #[test]
     fn results_of_another_policy_do_not_count() {
-        assert!(matches!(of_policy(&complete(), "eager"), Verdict::Failed(_)));
+        assert!(matches!(of_policy(&complete(), "eager", 1), Verdict::Failed(_)));
     }
 
     #[test]
@@ -224,6 +231,32 @@ mod tests {
     }
 
     #[test]
+    fn each_of_two_cpus_has_to_do_something() {
+        let judged = |lines: &[&str]| {
+            let mut run = complete();
+            let lines = lines.iter().map(|line| protocol::parse(line).expect("a message"));
+            run.messages.extend(lines.map(|message| message.expect("valid")));
+            of_policy(&run, "lazy", 2)
+        };
+        let first = "@cpu id=0 entries=1 clears=0 remote_clears=0 moves=0";
+        let second = "@cpu id=1 entries=1 clears=0 remote_clears=0 moves=0";
+        let idle = "@cpu id=1 entries=0 clears=0 remote_clears=0 moves=0";
+        assert_eq!(judged(&[first, second]), Verdict::Passed);
+        for (lines, part) in [
+            (&[][..], "no counts of CPU 0"),
+            (&[first], "no counts of CPU 1"),
+            (&[first, first], "no counts of CPU 1"),
+            (&[first, idle], "CPU 1 never entered"),
+        ] {
+            let verdict = judged(lines);
+            assert!(
+                matches!(&verdict, Verdict::Failed(text) if text.contains(part)),
+                "{verdict:?}"
+            );
+        }
+    }
+
+    #[test]
     fn an_end_alone_is_no_run_of_a_policy() {
         let run = outcome(&["@end passed=1 failed=0"], Some(0));
         assert_eq!(of_end(&run), Verdict::Passed);
@@ -233,7 +266,7 @@ mod tests {
     #[test]
     fn a_refusal_is_neither_passed_nor_failed() {
         let run = outcome(&["@refused this CPU has no VMX"], Some(1));
-        assert_eq!(of_policy(&run, "lazy"), Verdict::Refused("this CPU has no VMX".into()));
+        assert_eq!(of_policy(&run, "lazy", 1), Verdict::Refused("this CPU has no VMX".into()));
     }
 
     #[test]

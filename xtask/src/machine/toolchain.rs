@@ -1,59 +1,21 @@
-//! Where things are, and which parts of the toolchain must be there.
+//! Which parts of the Rust toolchain must be there; what is missing is installed.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+
+use crate::machine::workspace::{Workspace, cargo};
 
 /// The target of the boot image.
 pub(crate) const BARE_METAL: &str = "x86_64-unknown-none";
 /// A target whose processor is not x86.
 pub(crate) const NOT_X86: &str = "aarch64-unknown-none";
-
-/// The folders of this workspace.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Workspace {
-    /// The folder with the workspace's `Cargo.toml`.
-    #[serde(rename = "workspace_root")]
-    pub(crate) root: PathBuf,
-    /// Cargo's target directory.
-    #[serde(rename = "target_directory")]
-    pub(crate) target: PathBuf,
-}
-
-impl Workspace {
-    /// Asks cargo.
-    pub(crate) fn find() -> Result<Self> {
-        let output = cargo()
-            .args(["metadata", "--no-deps", "--format-version", "1"])
-            .current_dir(own_folder())
-            .output()
-            .context("cannot start cargo: install Rust with rustup")?;
-        if !output.status.success() {
-            bail!("cargo metadata failed:\n{}", String::from_utf8_lossy(&output.stderr).trim_end());
-        }
-        serde_json::from_slice(&output.stdout).context("cannot read the answer of cargo metadata")
-    }
-
-    /// Everything that has to do with Bochs: the emulator, its runs, its logs.
-    pub(crate) fn bochs(&self) -> PathBuf {
-        self.target.join("bochs")
-    }
-}
-
-/// The folder of this package: of the checkout that runs it, where cargo says
-/// so, else of the one that built it.
-fn own_folder() -> PathBuf {
-    env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf(), PathBuf::from)
-}
-
-/// The cargo that runs this program.
-pub(crate) fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-}
+/// The toolchain that has Miri.
+pub(crate) const NIGHTLY: &str = "nightly";
+/// Why there is no compiler to ask.
+const NO_RUSTC: &str = "cannot start rustc: install Rust with rustup";
 
 /// Installs targets that the toolchain lacks.
 pub(crate) fn ensure_targets(workspace: &Workspace, targets: &[&str]) -> Result<()> {
@@ -82,7 +44,7 @@ pub(crate) fn ensure_components(workspace: &Workspace) -> Result<()> {
 
 /// Installs the nightly toolchain's Miri, if it is not there.
 pub(crate) fn ensure_miri(workspace: &Workspace) -> Result<()> {
-    let present = nightly_cargo()
+    let present = cargo_of(NIGHTLY)
         .args(["miri", "--version"])
         .current_dir(&workspace.root)
         .output()
@@ -90,36 +52,56 @@ pub(crate) fn ensure_miri(workspace: &Workspace) -> Result<()> {
     if present {
         return Ok(());
     }
-    let has_nightly = Command::new("rustup")
-        .args(["run", "nightly", "rustc", "--version"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !has_nightly {
-        rustup(workspace, &["toolchain", "install", "nightly", "--profile", "minimal"])?;
-    }
-    rustup(workspace, &["component", "add", "--toolchain", "nightly", "rust-src", "miri"])
+    ensure_toolchain(workspace, NIGHTLY)?;
+    rustup(workspace, &["component", "add", "--toolchain", NIGHTLY, "rust-src", "miri"])
 }
 
-/// The nightly toolchain's cargo, which only Miri is run by.
-pub(crate) fn nightly_cargo() -> Command {
+/// Installs a toolchain, if it is not there.
+pub(crate) fn ensure_toolchain(workspace: &Workspace, toolchain: &str) -> Result<()> {
+    let present = Command::new("rustup")
+        .args(["run", toolchain, "rustc", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if present {
+        return Ok(());
+    }
+    rustup(workspace, &["toolchain", "install", toolchain, "--profile", "minimal"])
+}
+
+/// The cargo of another toolchain.
+pub(crate) fn cargo_of(toolchain: &str) -> Command {
     let mut command = Command::new("rustup");
-    command.args(["run", "nightly", "cargo"]);
-    // What the running cargo set is about another toolchain.
+    command.args(["run", toolchain, "cargo"]);
+    // What the running cargo set is about its own toolchain.
     for variable in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
         command.env_remove(variable);
     }
     command
 }
 
+/// The version of the running toolchain's compiler, such as `1.95.0`.
+pub(crate) fn rust_version(workspace: &Workspace) -> Result<String> {
+    let output = rustc(workspace).arg("--version").output().context(NO_RUSTC)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text.strip_prefix("rustc ").and_then(|rest| rest.split_whitespace().next());
+    Ok(version.context("rustc does not tell its version")?.to_owned())
+}
+
 /// Whether the toolchain has the target's libraries.
 fn has_target(workspace: &Workspace, target: &str) -> Result<bool> {
-    let output = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+    let output = rustc(workspace)
         .args(["--print", "target-libdir", "--target", target])
-        .current_dir(&workspace.root)
         .output()
-        .context("cannot start rustc: install Rust with rustup")?;
+        .context(NO_RUSTC)?;
     let folder = String::from_utf8_lossy(&output.stdout);
     Ok(output.status.success() && Path::new(folder.trim()).is_dir())
+}
+
+/// The running toolchain's compiler.
+fn rustc(workspace: &Workspace) -> Command {
+    let mut command = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    command.current_dir(&workspace.root);
+    command
 }
 
 fn rustup(workspace: &Workspace, arguments: &[&str]) -> Result<()> {

@@ -11,9 +11,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::progress;
-use crate::setup::find_program;
-use crate::workspace::Workspace;
+use crate::machine::workspace::{Workspace, find_program};
+use crate::report::progress::Spinner;
 
 /// The Debian release that has Bochs 3.0.
 const SUITE: &str = "trixie";
@@ -41,7 +40,7 @@ pub(crate) fn root(workspace: &Workspace, reason: &anyhow::Error) -> Result<Path
     if root.is_dir() {
         return Ok(root);
     }
-    let spinner = progress::Spinner::start(&format!(
+    let spinner = Spinner::start(&format!(
         "{reason}: downloading Debian's ({SUITE}, 55 MB) into the target directory"
     ));
     let work = base.join("unpacking");

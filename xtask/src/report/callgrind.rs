@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::setup::find_program;
+use crate::machine::workspace::find_program;
 
 /// Iterations of the two runs. As many digits each, so that reading the number costs
 /// the same in both.

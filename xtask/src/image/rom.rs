@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol};
 
-use crate::workspace::{self, BARE_METAL, Workspace};
+use crate::machine::toolchain::{self, BARE_METAL};
+use crate::machine::workspace::{Workspace, cargo};
 
 /// Bytes of the boot stub: one page.
 const STUB_SIZE: usize = 4096;
@@ -24,8 +25,8 @@ const FILL: u8 = 0xFF;
 
 /// Builds the boot image and returns it as a ROM.
 pub(crate) fn build(workspace: &Workspace) -> Result<Vec<u8>> {
-    workspace::ensure_targets(workspace, &[BARE_METAL])?;
-    let status = workspace::cargo()
+    toolchain::ensure_targets(workspace, &[BARE_METAL])?;
+    let status = cargo()
         .args(["build", "--quiet", "--release", "--package", "boot-image"])
         .args(["--target", BARE_METAL])
         .current_dir(&workspace.root)

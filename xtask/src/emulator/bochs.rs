@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::obtain;
-use crate::workspace::Workspace;
+use crate::emulator::obtain;
+use crate::machine::workspace::{Workspace, find_program};
 
 /// The first version whose XSAVES and CPUID.D handle CET state.
 const OLDEST: (u32, u32) = (3, 0);
@@ -152,13 +152,6 @@ impl Bochs {
             .stdin(Stdio::null());
         command
     }
-}
-
-/// A program on the search path.
-pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file())
 }
 
 /// Where an installed Bochs may keep its plugins.

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::compare;
-use crate::protocol::Message;
-use crate::run::{Bench, DEFAULT_MODEL, LogReport, Policy};
-use crate::verdict::{self, Verdict};
+use crate::checks::compare;
+use crate::checks::log_report::LogReport;
+use crate::checks::verdict::{self, Verdict};
+use crate::emulator::run_folder::Boot;
+use crate::emulator::test_bed::{DEFAULT_MODEL, TestBed};
+use crate::image::parameters::Policy;
+use crate::image::protocol::Message;
 
 /// How long one boot may take. A boot with Bochs' log takes about a second.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -19,6 +22,8 @@ pub(crate) struct BootCheck {
     pub(crate) name: &'static str,
     /// Bochs' name of the CPU.
     model: &'static str,
+    /// How many CPUs.
+    cpus: u8,
     /// The image's parameters.
     parameters: &'static str,
     end: End,
@@ -134,39 +139,41 @@ const fn random(name: &'static str, model: &'static str) -> BootCheck {
 }
 
 const fn refusal(name: &'static str, model: &'static str, missing: &'static str) -> BootCheck {
-    BootCheck { name, model, parameters: "policy=eager", end: End::Refused(missing), limit: LIMIT }
+    BootCheck { model, ..demo(name, "policy=eager", End::Refused(missing)) }
 }
 
 const fn demo(name: &'static str, parameters: &'static str, end: End) -> BootCheck {
-    BootCheck { name, model: DEFAULT_MODEL, parameters, end, limit: LIMIT }
+    BootCheck { name, model: DEFAULT_MODEL, cpus: 1, parameters, end, limit: LIMIT }
 }
 
 impl BootCheck {
     /// Boots; what the image sums up, or an error that says how the end differed.
-    pub(crate) fn run(&self, bench: &Bench) -> Result<Vec<String>> {
+    pub(crate) fn run(&self, bed: &TestBed) -> Result<Vec<String>> {
         let file: String = self
             .name
             .chars()
             .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
             .collect();
         let log = match self.end {
-            End::PolicyPasses(policy) => Some(bench.log_path(&format!("test-{}", policy.name()))),
-            End::CountsAgree => Some(bench.log_path("test-counts")),
+            End::PolicyPasses(_) | End::CountsAgree => Some(bed.log_path(&file)),
             _ => None,
         };
-        let outcome = bench.boot(
-            &file,
-            self.model,
-            self.parameters.to_owned(),
-            log.clone(),
-            self.limit,
-            |_| {},
-        )?;
+        let boot = Boot {
+            name: &file,
+            model: self.model,
+            cpus: self.cpus,
+            parameters: self.parameters.to_owned(),
+            log: log.clone(),
+            limit: self.limit,
+        };
+        let outcome = bed.boot(&boot, |_| {})?;
         match (self.end, verdict::of_end(&outcome)) {
-            (End::PolicyPasses(policy), _) => match verdict::of_policy(&outcome, policy.name()) {
-                Verdict::Passed => {}
-                other => bail!(describe(&other)),
-            },
+            (End::PolicyPasses(policy), _) => {
+                match verdict::of_policy(&outcome, policy.name(), self.cpus) {
+                    Verdict::Passed => {}
+                    other => bail!(describe(&other)),
+                }
+            }
             (End::RulesAgree, _) => match compare::of(&outcome, self.model).verdict {
                 Verdict::Passed => {}
                 other => bail!(describe(&other)),
@@ -192,9 +199,8 @@ impl BootCheck {
             let Some(report) = LogReport::of(path, &outcome)? else {
                 bail!("the image reported no totals");
             };
-            for row in &report.rows {
-                ensure!(
-                    row.image == row.bochs,
+            if let Some(row) = report.differences().next() {
+                bail!(
                     "{}: {} counted by the image, {} by Bochs (see {})",
                     row.quantity,
                     row.image,

@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use vmx_tests::cet_msr_difference::CetMsrDifference;
 
-use crate::bochs::Outcome;
-use crate::protocol::Message;
-use crate::verdict::{self, Verdict};
+use crate::checks::verdict::{self, Verdict};
+use crate::emulator::boot::Outcome;
+use crate::image::protocol::Message;
 
 /// The image's parameter for this boot.
 pub(crate) const PARAMETERS: &str = "compare=cet-msrs";
@@ -84,9 +84,9 @@ mod tests {
     use std::process::ExitStatus;
 
     use super::of;
-    use crate::bochs::Outcome;
-    use crate::protocol;
-    use crate::verdict::Verdict;
+    use crate::checks::verdict::Verdict;
+    use crate::emulator::boot::Outcome;
+    use crate::image::protocol;
 
     fn outcome(lines: &[&str]) -> Outcome {
         Outcome {

@@ -3,39 +3,21 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::protocol::{self, Message};
-use crate::setup::Bochs;
-use crate::workspace::Workspace;
+use crate::emulator::bochs::Bochs;
+use crate::emulator::run_folder::{Boot, RunFolder};
+use crate::image::protocol::{self, Message};
+use crate::machine::workspace::Workspace;
 
 /// Lines of output that are kept to explain a failure.
 const KEPT_LINES: usize = 12;
-/// The longest parameter block that the image reads, without its end mark.
-const LONGEST_PARAMETERS: usize = 255;
-
-/// What to boot.
-#[derive(Debug, Clone)]
-pub(crate) struct Boot<'a> {
-    /// A name for files.
-    pub(crate) name: &'a str,
-    /// The ROM.
-    pub(crate) rom: &'a [u8],
-    /// Bochs' name of the CPU.
-    pub(crate) model: &'a str,
-    /// `key=value` words for the image.
-    pub(crate) parameters: String,
-    /// Where Bochs shall log every MSR access, XSAVES, XRSTORS, entry and exit.
-    pub(crate) log: Option<PathBuf>,
-    /// When to kill it.
-    pub(crate) limit: Duration,
-}
 
 /// How a boot went.
 #[derive(Debug)]
@@ -57,13 +39,11 @@ pub(crate) struct Outcome {
 pub(crate) fn run(
     workspace: &Workspace,
     bochs: &Bochs,
+    rom: &[u8],
     boot: &Boot<'_>,
     mut heard: impl FnMut(&Message),
 ) -> Result<Outcome> {
-    if boot.parameters.len() > LONGEST_PARAMETERS {
-        bail!("the image takes {LONGEST_PARAMETERS} bytes of parameters, not more");
-    }
-    let folder = RunFolder::create(workspace, bochs, boot)?;
+    let folder = RunFolder::create(workspace, bochs, rom, boot)?;
     let mut command = bochs.command(true);
     // The debugger is what stops at the image's magic breakpoint.
     if bochs.debugger_on_request {
@@ -176,66 +156,4 @@ fn complaints(log: &Path) -> Vec<String> {
         .filter(|line| !line.contains("shutdown requested"))
         .take(KEPT_LINES)
         .collect()
-}
-
-/// The files of one boot; removed at the end.
-struct RunFolder {
-    path: PathBuf,
-}
-
-impl RunFolder {
-    fn create(workspace: &Workspace, bochs: &Bochs, boot: &Boot<'_>) -> Result<Self> {
-        // The process number keeps runs at the same time apart.
-        let folder = format!("{}-{}", boot.name, std::process::id());
-        let this = Self { path: workspace.bochs().join("run").join(folder) };
-        let path = &this.path;
-        let write = || -> std::io::Result<()> {
-            fs::create_dir_all(path)?;
-            if let Some(folder) = boot.log.as_deref().and_then(Path::parent) {
-                fs::create_dir_all(folder)?;
-            }
-            fs::write(path.join("rom.bin"), boot.rom)?;
-            let mut parameters = boot.parameters.clone().into_bytes();
-            parameters.push(0);
-            fs::write(path.join("parameters.bin"), parameters)?;
-            fs::write(path.join("bochsrc"), configuration(boot))?;
-            fs::copy(&bochs.vga_bios, path.join("vgabios.bin"))?;
-            // The first command runs the image to its end, a magic breakpoint;
-            // the second ends Bochs with status 0.
-            fs::write(path.join("commands"), "c\nquit\n")
-        };
-        write().with_context(|| format!("cannot write to {}", path.display()))?;
-        Ok(this)
-    }
-}
-
-impl Drop for RunFolder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-/// Bochs' configuration. It names files without folders: a folder's name may
-/// contain what Bochs takes for a separator.
-fn configuration(boot: &Boot<'_>) -> String {
-    let debug = if boot.log.is_some() { ", cpu0=report" } else { "" };
-    format!(
-        "plugin_ctrl: unmapped=1, biosdev=0, speaker=0, extfpuirq=0, parallel=1, serial=1\n\
-         cpu: model={model}, count=1, ips=200000000, reset_on_triple_fault=0, ignore_bad_msrs=0\n\
-         memory: guest=64, host=64\n\
-         romimage: file=rom.bin\n\
-         vgaromimage: file=vgabios.bin\n\
-         optramimage1: file=parameters.bin, address=0x500\n\
-         display_library: term\n\
-         clock: sync=none, time0=1\n\
-         port_e9_hack: enabled=1\n\
-         magic_break: enabled=1\n\
-         boot: disk\n\
-         log: bochs.log\n\
-         panic: action=fatal\n\
-         error: action=report\n\
-         info: action=ignore\n\
-         debug: action=ignore{debug}\n",
-        model = boot.model,
-    )
 }

@@ -1,0 +1,7 @@
+//! This machine: the checkout's folders, the programs on the search path, and the Rust
+//! toolchains, which are completed where something is missing.
+//!
+//! Not here: the emulator, which has a room of its own.
+
+pub(crate) mod toolchain;
+pub(crate) mod workspace;

@@ -1,0 +1,11 @@
+//! What is shown and where its numbers come from: tables, JSON, progress, and instructions
+//! counted by callgrind or in disassembled code.
+//!
+//! Not here: whether a number is good enough.
+
+pub(crate) mod callgrind;
+pub(crate) mod counts;
+pub(crate) mod disassembly;
+pub(crate) mod json;
+pub(crate) mod progress;
+pub(crate) mod table;
