@@ -83,4 +83,8 @@ mod shadow_stack;
 mod world_switch;
 
 pub use cpu::BareMetal;
+pub use cpuid::CpuidInstruction;
 pub use memory::{InRange, OffsetMapping, Reaches};
+pub use world_switch::{
+    Mxcsr, Plain, RegisterFile, SpecCtrl, SwitchOptions, VectorRegisters, WithSpecCtrl, WithVectors,
+};
