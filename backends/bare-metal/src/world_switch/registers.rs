@@ -32,7 +32,7 @@ pub trait Sealed {
 /// General registers, XMM0 to XMM15 and MXCSR: for a host that is compiled with SSE,
 /// such as a UEFI application, whose code uses these registers between any two entries.
 ///
-/// Costs 54 instructions in an entry with its exit. After the exit the XMM registers are
+/// Costs 53 instructions in an entry with its exit. After the exit the XMM registers are
 /// zero and MXCSR is the host's. Each needs CR4.OSFXSR = 1, CR0.EM = 0 and CR0.TS = 0;
 /// otherwise #UD or #NM is raised in the host, before the entry.
 ///
@@ -89,7 +89,7 @@ impl Default for Mxcsr {
 /// runs and the host's at all other times.
 ///
 /// For a guest that may access the MSR while the "load IA32_SPEC_CTRL" controls are not
-/// there or not used. Costs 12 instructions in an entry with its exit while both values
+/// there or not used. Costs 11 instructions in an entry with its exit while both values
 /// are the same (one of them RDMSR, since the guest may have changed its own; one
 /// LFENCE), and a WRMSR in either direction where they differ. Right after the exit only
 /// registers are stored before the host's value is back.
