@@ -15,9 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 
-use vmx_bare_metal::{
-    BareMetal, Plain, RegisterFile, SwitchOptions, WithSpecCtrl, WithVectors,
-};
+use vmx_bare_metal::{BareMetal, Plain, RegisterFile, SwitchOptions, WithSpecCtrl, WithVectors};
 use vmx_core::GuestRegisters;
 
 mod code;
@@ -227,9 +225,7 @@ impl Variant {
 pub fn general_in_order(registers: &Registers) -> [u64; 16] {
     let [rax, rcx, rdx, rbx, _, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] =
         registers.general;
-    [
-        rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15, registers.cr2,
-    ]
+    [rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15, registers.cr2]
 }
 
 impl Cpu {

@@ -1,6 +1,7 @@
 //! The world switch, in every choice of options, executed on a model of a CPU.
 
 #![cfg(target_arch = "x86_64")]
+#![allow(clippy::unwrap_used)] // Helpers of tests, which the lint does not take for tests.
 
 use iced_x86::Mnemonic;
 use vmx_tests::world_switch::{
@@ -48,9 +49,8 @@ fn the_guest_gets_its_registers_by_the_right_instruction() {
         let expected = if launch { Mnemonic::Vmlaunch } else { Mnemonic::Vmresume };
         assert_eq!(instruction, expected, "{}", variant.what);
         assert_eq!(general_in_order(&entered).as_slice(), words, "{}", variant.what);
-        if variant.vectors.is_some() {
+        if let Some(offset) = variant.vectors {
             let first = variant.called(code, launch, false);
-            let offset = variant.vectors.unwrap();
             for (index, value) in entered.xmm.into_iter().enumerate() {
                 let low = word(&first, offset + 16 * index as u64);
                 let high = word(&first, offset + 16 * index as u64 + 8);

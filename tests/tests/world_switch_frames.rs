@@ -6,6 +6,8 @@
 //! directive is left out in turn, which must show.
 
 #![cfg(target_arch = "x86_64")]
+// Helpers of tests, which the lints do not take for tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,10 +62,9 @@ impl Frames {
             .expect("the switch has no unwind information");
         assert_eq!(fde.initial_address(), start, "another function's");
         let (mut directives, mut at) = (Vec::new(), start);
-        for mut some in [
-            fde.cie().instructions(&eh_frame, &bases),
-            fde.instructions(&eh_frame, &bases),
-        ] {
+        for mut some in
+            [fde.cie().instructions(&eh_frame, &bases), fde.instructions(&eh_frame, &bases)]
+        {
             while let Some(directive) = some.next().unwrap() {
                 match directive {
                     Directive::AdvanceLoc { delta } => {
@@ -142,38 +143,56 @@ fn gimli_rows(
     rows
 }
 
-/// What a debugger finds before the next instruction; the error says what is wrong.
-fn check(rows: &[Row], cpu: &Cpu, caller: &Cpu) -> Result<(), String> {
-    let row = rows.iter().rev().find(|row| row.start <= cpu.rip).ok_or("no row")?;
-    let rsp = cpu.registers.general[4];
-    let frame = rsp + row.cfa;
+/// What a debugger sees before an instruction, and what it should find.
+struct State {
+    rip: u64,
+    general: [u64; 16],
+    /// The words of the stack that are in use.
+    stack: BTreeMap<u64, u64>,
+    /// The caller's registers.
+    caller: [u64; 16],
+}
+
+impl State {
+    fn of(cpu: &Cpu, caller: [u64; 16]) -> Self {
+        let general = cpu.registers.general;
+        let words = (general[4]..=place::STACK).step_by(8);
+        let stack = words.filter_map(|at| Some((at, cpu.read(at, 8).ok()?))).collect();
+        Self { rip: cpu.rip, general, stack, caller }
+    }
+}
+
+/// What a debugger finds; the error says what is wrong.
+fn check(rows: &[Row], state: &State) -> Result<(), String> {
+    let row = rows.iter().rev().find(|row| row.start <= state.rip).ok_or("no row")?;
+    let frame = state.general[4] + row.cfa;
     if frame != place::STACK + 8 {
         return Err(format!("the frame is at {frame:#x}"));
     }
     let saved = |register: u16| {
         let offset = *row.saved.get(&register)?;
-        Some(cpu.read(frame.wrapping_add_signed(offset), 8))
+        Some(state.stack.get(&frame.wrapping_add_signed(offset)).copied())
     };
     // DWARF's number of the return address is 16.
-    if saved(16) != Some(Ok(place::CALLER)) {
+    if saved(16) != Some(Some(place::CALLER)) {
         return Err("the return address is elsewhere".to_owned());
     }
     for (register, number) in PRESERVED {
-        let found = saved(register).unwrap_or(Ok(cpu.registers.general[number]))?;
-        if found != caller.registers.general[number] {
-            return Err(format!("register {number} is found as {found:#x}"));
+        let found = saved(register).unwrap_or(Some(state.general[number]));
+        if found != Some(state.caller[number]) {
+            return Err(format!("register {number} is found as {found:x?}"));
         }
     }
     Ok(())
 }
 
 /// The state before every instruction, on every way through the switch.
-fn states(code: &Code, variant: &Variant) -> Vec<(Cpu, Cpu)> {
+fn states(code: &Code, variant: &Variant) -> Vec<State> {
     let mut states = Vec::new();
     let mut run = |mut cpu: Cpu| {
-        let caller = cpu.clone();
+        let caller = cpu.registers.general;
         loop {
-            states.push((cpu.clone(), caller.clone()));
+            states.push(State::of(&cpu, caller));
             if !cpu.step(code).unwrap() {
                 return cpu;
             }
@@ -208,11 +227,11 @@ fn every_instruction_leads_back_to_the_caller() {
         let rows = frames.rows_without(None);
         assert_eq!(rows, frames.rows, "{}: evaluated otherwise than by gimli", variant.what);
         let mut executed = BTreeSet::new();
-        for (cpu, caller) in states(&code, &variant) {
-            executed.insert(cpu.rip);
-            if let Err(reason) = check(&rows, &cpu, &caller) {
-                let instruction = code.decode(cpu.rip).unwrap();
-                panic!("{}, at {:#x} {instruction:?}: {reason}", variant.what, cpu.rip);
+        for state in states(&code, &variant) {
+            executed.insert(state.rip);
+            if let Err(reason) = check(&rows, &state) {
+                let instruction = code.decode(state.rip).unwrap();
+                panic!("{}, at {:#x} {instruction:?}: {reason}", variant.what, state.rip);
             }
         }
         // No instruction was forgotten but the traps, which are not reached.
@@ -234,7 +253,7 @@ fn a_directive_that_is_missing_shows() {
         let states = states(&code, &variant);
         for (index, directive) in frames.directives.iter().enumerate() {
             let rows = frames.rows_without(Some(index));
-            let shows = states.iter().any(|(cpu, caller)| check(&rows, cpu, caller).is_err());
+            let shows = states.iter().any(|state| check(&rows, state).is_err());
             assert!(shows, "{}: {directive:x?} is of no use", variant.what);
         }
     }

@@ -178,7 +178,8 @@ impl Cpu {
             (FlowControl::Call, _) => {
                 self.push(i.next_ip())?;
                 // Not for a CALL to the next instruction (SDM, "CALL").
-                if let Some(ssp) = self.ssp.as_mut().filter(|_| i.near_branch_target() != i.next_ip())
+                if let Some(ssp) =
+                    self.ssp.as_mut().filter(|_| i.near_branch_target() != i.next_ip())
                 {
                     *ssp -= 8;
                     self.shadow_stack.insert(*ssp, i.next_ip());
@@ -209,7 +210,8 @@ impl Cpu {
         let of = |register: Register| register.number();
         match (i.mnemonic(), i.op0_kind(), i.op1_kind()) {
             (Mnemonic::Xorps, OpKind::Register, OpKind::Register) => {
-                self.registers.xmm[of(i.op0_register())] ^= self.registers.xmm[of(i.op1_register())];
+                self.registers.xmm[of(i.op0_register())] ^=
+                    self.registers.xmm[of(i.op1_register())];
             }
             (Mnemonic::Movaps, OpKind::Register, OpKind::Memory) => {
                 let address = self.aligned(i)?;
