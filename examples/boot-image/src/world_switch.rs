@@ -20,7 +20,7 @@ use vmx_bare_metal::{BareMetal, RegisterFile, SwitchOptions};
 use vmx_core::control::{
     ControlSet, EntryControls, ExitControls, PinBasedControls, PrimaryControls,
 };
-use vmx_core::cpu::{ControlRegisters, CpuId, VmcsAccess};
+use vmx_core::cpu::{ControlRegisters, VmcsAccess};
 use vmx_core::exit::BasicExitReason;
 use vmx_core::state::{GuestState64, HostState};
 use vmx_core::vmcs::field;
@@ -116,12 +116,15 @@ fn with_guest<O: SwitchOptions>(
         .map_err(|_| "this CPU lacks controls that are needed")?;
     // SAFETY: only this function uses the page, and its last use has ended.
     let region = unsafe { frame(&VMXON_REGION) };
-    let mut operation = VmxOperation::enter(cpu, region, &capabilities, CpuId(0))
-        .map_err(|_| "this CPU did not enter VMX operation")?;
-    let host = HostState::from_cpu(operation.cpu(), &capabilities, &controls);
+    let mut operation = VmxOperation::new();
+    // SAFETY: (1, 2, 4, 5) The only CPU, on which interrupts stay off and nothing else uses
+    // VMX. (3) There is no other CPU to swap in.
+    let mut section = unsafe { operation.section(cpu) };
+    section.enter(region, &capabilities).map_err(|_| "this CPU did not enter VMX operation")?;
+    let host = HostState::from_cpu(&mut section, &capabilities, &controls);
     // SAFETY: as for the other page.
     let mut vmcs = Vmcs::new(unsafe { frame(&VMCS_REGION) }, &capabilities);
-    let mut current = operation.load(&mut vmcs).map_err(|_| "the VMCS was not loaded")?;
+    let mut current = section.load(&mut vmcs).map_err(|_| "the VMCS was not loaded")?;
     let guest = GuestState64 {
         rip: start as usize as u64,
         rsp: address_of(&GUEST_STACK).0 + 4096,
@@ -144,8 +147,8 @@ fn with_guest<O: SwitchOptions>(
         .and_then(|()| current.write(field::VM_ENTRY_MSR_LOAD_COUNT, 0))
         .map_err(|_| "a field was not written")?;
     let found = work(&mut current);
-    operation.clear(&mut vmcs).map_err(|_| "the VMCS was not cleared")?;
-    operation.leave().map_err(|_| "VMX operation was not left")?;
+    section.clear(&mut vmcs).map_err(|_| "the VMCS was not cleared")?;
+    section.leave().map_err(|_| "VMX operation was not left")?;
     found
 }
 
@@ -155,13 +158,13 @@ fn enter<O: SwitchOptions>(
     current: &mut CurrentVmcs<'_, BareMetal<O>>,
     registers: &mut O::Registers,
 ) -> Found {
-    // SAFETY: (1, 2) interrupts are off on the only CPU. (3) The VMCS's own record.
+    // SAFETY: (1, 2) Interrupts are off on the only CPU. (3) `CurrentVmcs` keeps it.
     // (4, 5) The host state is the running CPU's, CET included. (6 to 8) The guest is
     // one of `guests`, which touch their stack and registers only; the exception
     // bitmap and the timer stop any other. (9) The image uses no vector register, and
     // the guests change nothing else. (10) IA32_SPEC_CTRL holds bits that CPUID shows.
     let reason = unsafe { current.enter(registers) }.map_err(|_| "VM entry failed")?;
-    if reason.is_entry_failure() || reason.basic() != BasicExitReason::VMCALL {
+    if reason.basic() != BasicExitReason::VMCALL {
         say(format_args!("note exit reason {reason:?}"));
         return Err("the guest did not call");
     }
@@ -230,7 +233,7 @@ fn enter_and_compare<O: SwitchOptions>(
 ) -> Found {
     let expected = changed(registers.general());
     enter(current, registers)?;
-    if current.cpu().read_cr2() != expected.cr2 {
+    if current.read_cr2() != expected.cr2 {
         return Err("CR2 was not loaded");
     }
     if *registers.general() == expected { Ok(()) } else { Err("a general register was not moved") }
