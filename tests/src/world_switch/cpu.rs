@@ -137,14 +137,18 @@ impl Cpu {
                     self.set_operand(i, 0, result)?;
                 }
             }
-            M::Add => {
+            M::Add | M::Sub => {
                 let (left, right) = (self.operand(i, 0)?, self.operand(i, 1)?);
-                let (sum, carry) = left.overflowing_add(right);
-                (self.carry, self.zero) = (carry, sum == 0);
-                self.set_operand(i, 0, sum)?;
+                let (result, carry) = if i.mnemonic() == M::Add {
+                    left.overflowing_add(right)
+                } else {
+                    left.overflowing_sub(right)
+                };
+                (self.carry, self.zero) = (carry, result == 0);
+                self.set_operand(i, 0, result)?;
             }
             M::Lfence => {}
-            M::Xorps | M::Movaps | M::Ldmxcsr | M::Stmxcsr => self.vector(i)?,
+            M::Xorps | M::Movaps | M::Movups | M::Ldmxcsr | M::Stmxcsr => self.vector(i)?,
             // Reads its operand; only ZF changes.
             M::Verw => {
                 self.operand(i, 0)?;
@@ -213,14 +217,15 @@ impl Cpu {
                 self.registers.xmm[of(i.op0_register())] ^=
                     self.registers.xmm[of(i.op1_register())];
             }
-            (Mnemonic::Movaps, OpKind::Register, OpKind::Memory) => {
-                let address = self.aligned(i)?;
+            (Mnemonic::Movaps | Mnemonic::Movups, OpKind::Register, OpKind::Memory) => {
+                let address = self.vector_address(i)?;
                 let low = u128::from(self.read(address, 8)?);
                 let value = u128::from(self.read(address + 8, 8)?) << 64 | low;
                 self.registers.xmm[of(i.op0_register())] = value;
             }
-            (Mnemonic::Movaps, OpKind::Memory, OpKind::Register) => {
-                let (address, value) = (self.aligned(i)?, self.registers.xmm[of(i.op1_register())]);
+            (Mnemonic::Movaps | Mnemonic::Movups, OpKind::Memory, OpKind::Register) => {
+                let (address, value) =
+                    (self.vector_address(i)?, self.registers.xmm[of(i.op1_register())]);
                 self.write(address, 8, value as u64)?;
                 self.write(address + 8, 8, (value >> 64) as u64)?;
             }
@@ -237,9 +242,12 @@ impl Cpu {
         Ok(())
     }
 
-    fn aligned(&self, i: &Instruction) -> Result<u64, String> {
+    fn vector_address(&self, i: &Instruction) -> Result<u64, String> {
         let address = self.address(i)?;
-        if address.is_multiple_of(16) { Ok(address) } else { Err("#GP: not aligned".to_owned()) }
+        if i.mnemonic() == Mnemonic::Movaps && !address.is_multiple_of(16) {
+            return Err("#GP: not aligned".to_owned());
+        }
+        Ok(address)
     }
 
     /// EDX:EAX and the MSR of ECX, of which there is one.

@@ -92,7 +92,7 @@ pub trait WorldSwitch {
     ///    memory behind its page tables or EPT, the tables of EPT, I/O and MSR
     ///    bitmaps, MSR lists, APIC pages and the rest. Host code reaches this memory
     ///    only as the CPU does, by atomics or in assembly (shared views such as
-    ///    [`Page`](crate::Page) and [`Memory`](crate::Memory)), and writes nothing
+    ///    [`Page`](crate::Page) and [`Memory`](crate::memory::Memory)), and writes nothing
     ///    there that would let the guest reach more.
     /// 7. No stale translation lets it reach more than that: wherever EPT or paging
     ///    structures took something away, INVEPT or INVVPID followed on this CPU, as

@@ -54,6 +54,18 @@ const fn spec_ctrl<O: SwitchOptions>(offset_in: usize) -> usize {
     }
 }
 
+/// Whether XMM6 to XMM15 are the caller's.
+const fn keeps_xmm<O: SwitchOptions>() -> bool {
+    O::KEEP_XMM6_TO_XMM15 && <O::Registers as Sealed>::VECTORS.is_some()
+}
+
+/// Bytes between HOST_RSP and the registers that are popped: the pointer to the guest's
+/// registers, the word with a selector and MXCSR, XMM6 to XMM15.
+const fn frame<O: SwitchOptions>() -> usize {
+    let has_word = O::VERW || <O::Registers as Sealed>::VECTORS.is_some();
+    8 + if has_word { 8 } else { 0 } + if keeps_xmm::<O>() { 160 } else { 0 }
+}
+
 /// Enters the guest and returns after VM exit: [`EXITED`], [`FAIL_INVALID`] or
 /// [`FAIL_VALID`].
 ///
@@ -92,6 +104,13 @@ pub(super) unsafe extern "sysv64" fn switch<O: SwitchOptions>(
         "push r15",
         ".cfi_adjust_cfa_offset 8",
         ".cfi_rel_offset r15, 0",
+        ".if {keep_xmm}",
+        "sub rsp, 160",
+        ".cfi_adjust_cfa_offset 160",
+        ".irp n, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+        r"movups [rsp + 16 * (\n - 6)], xmm\n",
+        ".endr",
+        ".endif",
         // One word for a selector and the host's MXCSR, above the pointer.
         ".if {verw} | {vectors}",
         ".if {verw}",
@@ -268,6 +287,11 @@ pub(super) unsafe extern "sysv64" fn switch<O: SwitchOptions>(
         ".endr",
         "ldmxcsr [rsp + 12]",
         ".endif",
+        ".if {keep_xmm}",
+        ".irp n, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+        r"movups xmm\n, [rsp + 16 + 16 * (\n - 6)]",
+        ".endr",
+        ".endif",
         "xor ecx, ecx",
         "xor edx, edx",
         "xor ebx, ebx",
@@ -283,13 +307,8 @@ pub(super) unsafe extern "sysv64" fn switch<O: SwitchOptions>(
         "xor r14d, r14d",
         "xor r15d, r15d",
         ".cfi_remember_state",
-        ".if {verw} | {vectors}",
-        "add rsp, 16",
-        ".cfi_adjust_cfa_offset -16",
-        ".else",
-        "add rsp, 8",
-        ".cfi_adjust_cfa_offset -8",
-        ".endif",
+        "add rsp, {frame}",
+        ".cfi_adjust_cfa_offset -{frame}",
         "pop r15",
         ".cfi_adjust_cfa_offset -8",
         ".cfi_restore r15",
@@ -338,6 +357,8 @@ pub(super) unsafe extern "sysv64" fn switch<O: SwitchOptions>(
         fill = const O::FILL_RETURN_STACK_BUFFER as u32,
         legacy_ibrs = const O::LEGACY_IBRS as u32,
         vectors = const <O::Registers as Sealed>::VECTORS.is_some() as u32,
+        keep_xmm = const keeps_xmm::<O>() as u32,
+        frame = const frame::<O>(),
         spec_ctrl = const <O::Registers as Sealed>::SPEC_CTRL.is_some() as u32,
         return_stack_buffer = const RETURN_STACK_BUFFER,
         ia32_spec_ctrl = const IA32_SPEC_CTRL,

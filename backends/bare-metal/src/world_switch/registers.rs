@@ -29,11 +29,14 @@ pub trait Sealed {
     const SPEC_CTRL: Option<usize>;
 }
 
-/// General registers, XMM0 to XMM15 and MXCSR: for a host that is compiled with SSE,
-/// such as a UEFI application, whose code uses these registers between any two entries.
+/// General registers, XMM0 to XMM15 and MXCSR: for a host whose code uses these registers
+/// between any two entries, because it is compiled with SSE, or because it calls code that
+/// is, such as firmware.
 ///
 /// Costs 53 instructions in an entry with its exit. After the exit the XMM registers are
-/// zero and MXCSR is the host's. Each needs CR4.OSFXSR = 1, CR0.EM = 0 and CR0.TS = 0;
+/// zero and MXCSR is the host's; a caller that goes by the convention of Windows, where
+/// XMM6 to XMM15 are to be preserved, gets them back
+/// ([`KEEP_XMM6_TO_XMM15`](crate::SwitchOptions::KEEP_XMM6_TO_XMM15)). Entering needs CR4.OSFXSR = 1, CR0.EM = 0 and CR0.TS = 0;
 /// otherwise #UD or #NM is raised in the host, before the entry.
 ///
 /// The upper halves that AVX and AVX-512 add, ZMM16 to ZMM31, the opmask registers and
