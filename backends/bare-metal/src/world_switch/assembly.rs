@@ -35,7 +35,7 @@ pub(super) const FAIL_VALID: u32 = 2;
 
 /// The MSR's number.
 const IA32_SPEC_CTRL: u32 = 0x48;
-/// Entries of the return-stack buffer: no CPU has more.
+/// Entries that are filled: as many as the largest return-stack buffers have.
 const RETURN_STACK_BUFFER: usize = 32;
 
 /// Where the vector registers are, if they are moved.
