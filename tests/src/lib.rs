@@ -9,6 +9,7 @@
 //! - [`broken`]: one broken variant for each hazard, which the checker must find.
 //! - [`departures`]: where Bochs is not what the manual says; [`cet_msr_difference`]
 //!   looks up what a comparison of the CET MSRs found.
+//! - `world_switch`: the machine code of the world switch, executed on a model of a CPU.
 //! - [`entry_cases`]: states around every VM-entry rule, for the boot image to try.
 //!
 //! The boot image uses the last two parts, without `std`.
@@ -47,6 +48,8 @@ pub mod setup;
 pub mod violation;
 #[cfg(not(target_os = "none"))]
 mod world;
+#[cfg(all(target_arch = "x86_64", not(target_os = "none")))]
+pub mod world_switch;
 
 #[cfg(not(target_os = "none"))]
 pub use check::{Stats, check_driver, check_policy, check_random};

@@ -1,38 +1,47 @@
-//! CR0, CR3 and CR4, with every bit as the CPU has it.
+//! CR0, CR2, CR3 and CR4, with every bit as the CPU has it.
 //!
 //! Not by the `x86` crate: its CR4 drops the bits that it does not know, and
 //! writing the rest back would clear CR4.CET.
+//!
+//! No block promises `preserves_flags`: MOV to or from a control register leaves
+//! OF, SF, ZF, AF, PF and CF undefined (SDM, "MOV—Move to/from Control Registers").
 
 use core::arch::asm;
 
 use vmx_core::cpu::ControlRegisters;
 
-use crate::BareMetal;
+use crate::{BareMetal, SwitchOptions};
 
-impl ControlRegisters for BareMetal {
+impl<O: SwitchOptions> ControlRegisters for BareMetal<O> {
     fn read_cr0(&mut self) -> u64 {
         let value;
         // SAFETY: ring 0 by the contract of `BareMetal::new`; reading changes nothing.
-        unsafe { asm!("mov {}, cr0", out(reg) value, options(nomem, nostack, preserves_flags)) };
+        unsafe { asm!("mov {}, cr0", out(reg) value, options(nomem, nostack)) };
+        value
+    }
+
+    fn read_cr2(&mut self) -> u64 {
+        let value;
+        // SAFETY: as for CR0.
+        unsafe { asm!("mov {}, cr2", out(reg) value, options(nomem, nostack)) };
         value
     }
 
     fn read_cr3(&mut self) -> u64 {
         let value;
         // SAFETY: as for CR0.
-        unsafe { asm!("mov {}, cr3", out(reg) value, options(nomem, nostack, preserves_flags)) };
+        unsafe { asm!("mov {}, cr3", out(reg) value, options(nomem, nostack)) };
         value
     }
 
     fn read_cr4(&mut self) -> u64 {
         let value;
         // SAFETY: as for CR0.
-        unsafe { asm!("mov {}, cr4", out(reg) value, options(nomem, nostack, preserves_flags)) };
+        unsafe { asm!("mov {}, cr4", out(reg) value, options(nomem, nostack)) };
         value
     }
 
     // The writes are not `nomem`: what memory means may depend on the register.
-    // MOV to a control register leaves the arithmetic flags undefined.
 
     unsafe fn write_cr0(&mut self, value: u64) {
         // SAFETY: ring 0; the caller answers for the value.

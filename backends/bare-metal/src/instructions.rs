@@ -18,9 +18,9 @@ use vmx_core::vmcs::field;
 use vmx_core::vmcs::field::Encoding;
 use vmx_core::{PhysicalAddress, VmxError};
 
-use crate::BareMetal;
+use crate::{BareMetal, SwitchOptions};
 
-impl VmcsAccess for BareMetal {
+impl<O: SwitchOptions> VmcsAccess for BareMetal<O> {
     #[inline(always)] // Five instructions: shorter than a call.
     fn vmread(&self, encoding: Encoding) -> Result<u64, VmxError> {
         // SAFETY: ring 0 by the contract of `BareMetal::new`; #UD is handled.
@@ -193,23 +193,29 @@ pub(crate) unsafe fn vmptrld(region: PhysicalAddress) -> Result<(), VmxError> {
     Ok(())
 }
 
-impl BareMetal {
-    /// VMPTRST: the address of the current VMCS, `None` if there is none. For
-    /// diagnosis; a [`CurrentVmcs`](vmx_core::CurrentVmcs) knows it is current.
-    /// #UD in the host outside VMX operation.
-    pub fn vmptrst(&mut self) -> Option<PhysicalAddress> {
-        let mut address = 0u64;
-        // SAFETY: ring 0 by the contract of `BareMetal::new`; VMPTRST writes the
-        // eight bytes of the local, and it always succeeds.
-        unsafe {
-            asm!(
-                "vmptrst qword ptr [{operand}]",
-                operand = in(reg) &raw mut address,
-                options(nostack),
-            );
-        }
-        (address != u64::MAX).then_some(PhysicalAddress(address))
+/// VMPTRST: the address of the current VMCS, `None` if there is none. It cannot fail
+/// otherwise, and sets no flag of interest.
+///
+/// # Safety
+///
+/// 1. The module's contract.
+pub(crate) unsafe fn vmptrst() -> Option<PhysicalAddress> {
+    let mut address = 0u64;
+    // SAFETY: the caller keeps the contract; VMPTRST writes the eight bytes of the
+    // local.
+    unsafe {
+        asm!(
+            "vmptrst qword ptr [{operand}]",
+            operand = in(reg) &raw mut address,
+            options(nostack),
+        );
     }
+    current(address)
+}
+
+/// What VMPTRST stored: all ones where there is no current VMCS.
+const fn current(stored: u64) -> Option<PhysicalAddress> {
+    if stored == u64::MAX { None } else { Some(PhysicalAddress(stored)) }
 }
 
 /// INVEPT. Not `nomem`: entries written before must be in memory by then.
@@ -254,4 +260,16 @@ pub(crate) unsafe fn invvpid(scope: InvvpidScope) -> Result<(), VmxError> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_ones_are_no_vmcs() {
+        assert_eq!(current(0xFFFF_FFFF_FFFF_FFFF), None);
+        assert_eq!(current(0x7000), Some(PhysicalAddress(0x7000)));
+        assert_eq!(current(0), Some(PhysicalAddress(0)), "a page like any other");
+    }
 }

@@ -5,9 +5,9 @@ use vmx_core::cpu::Msr;
 use vmx_core::msr::NamedMsr;
 use x86::msr::{rdmsr, wrmsr};
 
-use crate::BareMetal;
+use crate::{BareMetal, SwitchOptions};
 
-impl Msr for BareMetal {
+impl<O: SwitchOptions> Msr for BareMetal<O> {
     #[inline]
     fn read_named(&mut self, msr: NamedMsr) -> u64 {
         // SAFETY: ring 0 by the contract of `BareMetal::new`. Reading an MSR of the

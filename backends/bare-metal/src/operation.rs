@@ -12,10 +12,10 @@ use vmx_core::cpu::{
 };
 use vmx_core::msr::NamedMsr;
 use vmx_core::vmcs::{EnterError, VmcsPointer, VmxonPointer};
-use vmx_core::{MsrIndex, VmxError};
+use vmx_core::{MsrIndex, PhysicalAddress, VmxError};
 
-use crate::BareMetal;
-use crate::instructions;
+use crate::cpuid::local_apic_id;
+use crate::{BareMetal, CpuidInstruction, SwitchOptions, instructions};
 
 /// CPUID.1:ECX, VMX.
 const CPUID_VMX: u32 = 1 << 5;
@@ -30,7 +30,7 @@ const VMXON_OUTSIDE_SMX: u64 = 1 << 2;
 // the flags say (SDM, "VMX Instruction Reference"); after VMXOFF and VMCLEAR the CPU does
 // not use the region. VMXON and VMPTRLD that fail leave everything as it was. (3) The
 // other methods execute neither.
-unsafe impl VmxInstructions for BareMetal {
+unsafe impl<O: SwitchOptions> VmxInstructions for BareMetal<O> {
     /// The preconditions are checked in the order of [`EnterError`]'s cases: CPUID,
     /// IA32_FEATURE_CONTROL, CR0, CR4, the capabilities. An unlocked
     /// IA32_FEATURE_CONTROL is locked with VMXON enabled just before VMXON, and
@@ -82,9 +82,18 @@ unsafe impl VmxInstructions for BareMetal {
         // SAFETY: ring 0; the region's page was given to VMX.
         unsafe { instructions::vmptrld(region.address()) }
     }
+
+    fn current_vmcs(&mut self) -> Option<PhysicalAddress> {
+        // SAFETY: ring 0 by the contract of `BareMetal::new`; #UD is handled.
+        unsafe { instructions::vmptrst() }
+    }
+
+    fn local_apic_id(&mut self) -> Option<u32> {
+        Some(local_apic_id(&mut CpuidInstruction))
+    }
 }
 
-impl InvalidateTranslations for BareMetal {
+impl<O: SwitchOptions> InvalidateTranslations for BareMetal<O> {
     fn invept(&mut self, scope: InveptScope) -> Result<(), VmxError> {
         // SAFETY: ring 0; dropping cached translations is always allowed.
         unsafe { instructions::invept(scope) }

@@ -7,9 +7,9 @@ use x86::dtables::{DescriptorTablePointer, sgdt, sidt};
 use x86::segmentation::{cs, ds, es, fs, gs, ss};
 use x86::task;
 
-use crate::BareMetal;
+use crate::{BareMetal, SwitchOptions};
 
-impl Segments for BareMetal {
+impl<O: SwitchOptions> Segments for BareMetal<O> {
     fn segments(&mut self) -> SegmentState {
         let mut gdtr = DescriptorTablePointer::<u64>::default();
         let mut idtr = DescriptorTablePointer::<u64>::default();

@@ -7,12 +7,12 @@ use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
 use vmx_core::cpu::{CetSupervisorXstate, SupervisorSsp};
 use x86::msr::{rdmsr, wrmsr};
 
-use crate::BareMetal;
+use crate::{BareMetal, SwitchOptions};
 
 /// The requested-feature bitmap in EDX:EAX: component 12 alone.
 const REQUESTED: (u32, u32) = ((CET_S >> 32) as u32, CET_S as u32);
 
-impl SupervisorSsp for BareMetal {
+impl<O: SwitchOptions> SupervisorSsp for BareMetal<O> {
     #[inline]
     fn read_ssp(&mut self, register: SspRegister) -> Ssp {
         // SAFETY: ring 0 by the contract of `BareMetal::new`; reading one of the
@@ -29,7 +29,7 @@ impl SupervisorSsp for BareMetal {
     }
 }
 
-impl CetSupervisorXstate for BareMetal {
+impl<O: SwitchOptions> CetSupervisorXstate for BareMetal<O> {
     #[inline]
     fn xsaves_cet_s(&mut self, area: &mut CetSupervisorArea) {
         // SAFETY: ring 0. The area is exclusive, aligned to 64 bytes, and as long

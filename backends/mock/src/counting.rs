@@ -150,6 +150,11 @@ impl<C: ControlRegisters> ControlRegisters for Counting<C> {
         self.inner.read_cr0()
     }
     #[inline]
+    fn read_cr2(&mut self) -> u64 {
+        self.counts.control_register_reads += 1;
+        self.inner.read_cr2()
+    }
+    #[inline]
     fn read_cr3(&mut self) -> u64 {
         self.counts.control_register_reads += 1;
         self.inner.read_cr3()

@@ -105,6 +105,7 @@ mod generated {
 
         impl ControlRegisters for Cpu {
             fn read_cr0(&mut self) -> u64;
+            fn read_cr2(&mut self) -> u64;
             fn read_cr3(&mut self) -> u64;
             fn read_cr4(&mut self) -> u64;
             unsafe fn write_cr0(&mut self, value: u64);

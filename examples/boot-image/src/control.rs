@@ -20,7 +20,7 @@ impl Cr4 {
 pub(crate) fn cr4() -> u64 {
     let value;
     // SAFETY: reading CR4 in ring 0 has no effect.
-    unsafe { asm!("mov {}, cr4", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    unsafe { asm!("mov {}, cr4", out(reg) value, options(nomem, nostack)) };
     value
 }
 
@@ -34,5 +34,5 @@ pub(crate) unsafe fn set_cr4(bits: u64) {
     let value = cr4() | bits;
     // SAFETY: the old value with bits added that the processor has (1) and the
     // running code bears (2).
-    unsafe { asm!("mov cr4, {}", in(reg) value, options(nostack, preserves_flags)) };
+    unsafe { asm!("mov cr4, {}", in(reg) value, options(nostack)) };
 }

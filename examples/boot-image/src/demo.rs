@@ -8,6 +8,7 @@ use crate::console::say;
 use crate::exit::ExitKind;
 use crate::paging::MAPPED;
 use crate::shadow_stack::{PL0_SSP_WRITES, ShadowStackPage, run_on_shadow_stack};
+use crate::world_switch;
 
 /// IA32_S_CET.
 const S_CET: u32 = 0x6A2;
@@ -16,6 +17,9 @@ static SHADOW_STACK: ShadowStackPage = ShadowStackPage::new();
 
 /// Runs a demonstration by name.
 pub(crate) fn run(name: &str) -> ExitKind {
+    if let Some(name) = name.strip_prefix("switch-") {
+        return world_switch::run(name);
+    }
     match name {
         "pass" => passed(),
         "page-fault" => page_fault(),

@@ -47,6 +47,8 @@ mod parameters;
 mod shadow_stack;
 #[cfg(target_os = "none")]
 mod start;
+#[cfg(target_os = "none")]
+mod world_switch;
 
 /// The image's work: what happens once the processor is in a sane state.
 #[cfg(target_os = "none")]

@@ -156,6 +156,6 @@ fn flush_tlb() {
     // global, so this forgets every stale translation. The memory clobber of
     // the block keeps accesses on their side of it.
     unsafe {
-        core::arch::asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack, preserves_flags));
+        core::arch::asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack));
     }
 }

@@ -218,14 +218,17 @@ pub(crate) unsafe fn run_slice<P: Policy, C: Backend>(
     cet.load(&mut current);
     loop {
         xss.load(&mut current, cet.xss());
-        // SAFETY: (1) `fill_vmcs` took the host state from this CPU, and it stays so (2 of
-        // the contract of `run`). (2) The guest's EPT maps its own pages only, its tables
-        // and the bitmap are pages of the pool, which is static; I/O exits without bitmaps,
-        // by a required control, and no list or other structure is in use. (3) Of what the
+        // SAFETY: (1, 2) The section's contract. (3) `current` keeps the account. (4)
+        // `fill_vmcs` took the host state from this CPU, and it stays so (2 of the contract
+        // of `run`); there are no MSR lists. (5) "Load CET state" is a required exit
+        // control. (6) The guest's EPT maps its own pages only, its tables and the bitmap
+        // are pages of the pool, which is static, and no other structure is in use. (7) EPT
+        // takes nothing away without INVEPT. (8) I/O exits without bitmaps, by a required
+        // control, and the bitmap passes the shadow-stack pointers only. (9) Of what the
         // switch does not move, XCR0 cannot be changed without an exit, MOV DR exits by a
         // required control, IA32_XSS and the shadow-stack pointers are moved here, and
-        // neither the program nor the host uses x87 or SSE. (4) The section's contract. (5)
-        // `current` keeps the account. (6) "Load CET state" is a required exit control.
+        // neither the program nor the host uses x87 or SSE. (10) General registers hold
+        // anything.
         let stop = match unsafe { current.enter(registers) } {
             Err(failure) => {
                 observer.entry_failed(&current.explain(failure, &machine.capabilities));

@@ -4,6 +4,12 @@
 pub trait ControlRegisters {
     /// CR0.
     fn read_cr0(&mut self) -> u64;
+    /// CR2, the address of the last page fault.
+    ///
+    /// A hypervisor that takes over a running system starts its guest with it
+    /// ([`GuestRegisters::cr2`](crate::GuestRegisters::cr2)): the world switch loads that value before entry,
+    /// and a page-fault handler of the system may be about to read the register.
+    fn read_cr2(&mut self) -> u64;
     /// CR3.
     fn read_cr3(&mut self) -> u64;
     /// CR4, all bits kept.

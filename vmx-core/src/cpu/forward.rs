@@ -108,6 +108,7 @@ macro_rules! forward_cpu_traits {
     (@table ControlRegisters $wrapper:tt) => {
         $crate::forward_cpu_traits! { @impl ControlRegisters $wrapper {
             fn read_cr0() -> u64;
+            fn read_cr2() -> u64;
             fn read_cr3() -> u64;
             fn read_cr4() -> u64;
         } {

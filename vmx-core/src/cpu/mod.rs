@@ -14,7 +14,7 @@
 //! | [`Msr`] | named MSRs to read; any MSR, unsafely |
 //! | [`SupervisorSsp`] | IA32_PL0_SSP to IA32_PL2_SSP |
 //! | [`CetSupervisorXstate`] | XSAVES and XRSTORS of component 12 |
-//! | [`ControlRegisters`] | CR0, CR3, CR4 |
+//! | [`ControlRegisters`] | CR0, CR2, CR3, CR4 |
 //! | [`Segments`] | selectors, bases and descriptor tables of the host |
 //! | [`VmxInstructions`] | entering and leaving VMX operation, VMCS regions |
 //! | [`InvalidateTranslations`] | INVEPT and INVVPID |

@@ -58,29 +58,80 @@ pub trait WorldSwitch {
     /// Enters the guest with the current VMCS and returns after the VM exit, or
     /// when VM entry failed with a VM-instruction error.
     ///
-    /// The switch writes the host's RSP, RIP and SSP fields itself, where `host` says that
-    /// they hold something else, and tells `host`. `Ok` also
+    /// The switch writes the host's RSP, RIP and SSP fields itself, each only where
+    /// `host` does not hold its value yet, and then records it there. `Ok` also
     /// covers an entry failure of the kind that exits (bit 31 of the reason).
     ///
     /// # Errors
-    /// [`VmxError`] when the instruction failed; the guest did not run.
+    /// [`VmxError`] when the instruction failed; the guest did not run, and
+    /// `registers` are as they were.
     ///
     /// # Safety
     ///
-    /// 1. The other host-state fields restore the running environment: CR0, CR3,
-    ///    CR4, segments, descriptor tables, MSRs.
-    /// 2. Everything that the guest can reach is the guest's: its page tables or
-    ///    EPT, I/O bitmaps, MSR bitmap, MSR lists, APIC pages and every other
-    ///    structure whose address the VMCS holds, for as long as it can be entered.
-    /// 3. What the world switch does not move (the backend lists it) and the guest
+    /// Of this CPU and thread:
+    ///
+    /// 1. Interrupts are disabled (RFLAGS.IF = 0), and the thread stays on this CPU,
+    ///    from before the VMCS was made current until the call returns.
+    /// 2. This CPU is in VMX root operation. The VMCS meant is its current one, and
+    ///    active on no other CPU: it was cleared there since it was last used there.
+    /// 3. `host` tells the truth of this very VMCS: each of the three is 0 or what
+    ///    the field holds.
+    ///
+    /// Of what the VMCS says about the host:
+    ///
+    /// 4. The other host-state fields restore the running environment: CR0, CR3,
+    ///    CR4, the segments and descriptor tables, and each MSR that an exit control
+    ///    loads. What the VM-exit MSR-load list loads on top is what the host runs
+    ///    with, too. Exit controls say a 64-bit host.
+    /// 5. Where the host uses CET, the exit loads the host's CET state.
+    ///
+    /// Of what the VMCS lets the guest reach:
+    ///
+    /// 6. Everything that the guest can reach, and every structure whose address the
+    ///    VMCS holds, is the guest's, for as long as the VMCS can be entered: the
+    ///    memory behind its page tables or EPT, the tables of EPT, I/O and MSR
+    ///    bitmaps, MSR lists, APIC pages and the rest. Host code reaches this memory
+    ///    only as the CPU does, by atomics or in assembly (shared views such as
+    ///    [`Page`](crate::Page) and [`Memory`](crate::memory::Memory)), and writes nothing
+    ///    there that would let the guest reach more.
+    /// 7. No stale translation lets it reach more than that: wherever EPT or paging
+    ///    structures took something away, INVEPT or INVVPID followed on this CPU, as
+    ///    it did for tables that were given another use.
+    /// 8. I/O ports and MSRs that pass through to the guest are such that nothing
+    ///    that it does there breaks 4 to 6: no device's DMA, no MSR that the host
+    ///    relies on.
+    ///
+    /// Of the registers:
+    ///
+    /// 9. What the world switch does not move (the backend lists it) and the guest
     ///    can change is not relied on afterwards, or the caller moves it.
-    /// 4. Interrupts are disabled (RFLAGS.IF = 0) and the thread stays on this CPU.
-    /// 5. Each word of `host` is 0 or what its field of the current VMCS holds.
-    /// 6. Where the host uses CET, the VMCS loads the host's CET state on exit.
+    /// 10. `registers` hold what the CPU can load. The backend says where a type of
+    ///     registers can hold something else.
     unsafe fn enter(
         &mut self,
         instruction: EntryInstruction,
         host: &mut HostPointers,
         registers: &mut Self::Registers,
     ) -> Result<(), VmxError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_field_that_is_written_is_forgotten() {
+        let known = HostPointers { rsp: 1, rip: 2, ssp: 3 };
+        // HOST_RSP, HOST_RIP, HOST_SSP (SDM, "Field Encoding in VMCS"), HOST_CR4.
+        for (encoding, left) in [
+            (0x6C14, HostPointers { rsp: 0, ..known }),
+            (0x6C16, HostPointers { rip: 0, ..known }),
+            (0x6C1A, HostPointers { ssp: 0, ..known }),
+            (0x6C04, known),
+        ] {
+            let mut pointers = known;
+            pointers.forget(Encoding(encoding));
+            assert_eq!(pointers, left, "{encoding:#x}");
+        }
+    }
 }

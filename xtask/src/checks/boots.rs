@@ -116,6 +116,15 @@ pub(crate) const ALL: &[BootCheck] = &[
         "demo=shadow-stack-overflow",
         End::Fails("#DF double fault"),
     ),
+    demo("the world switch from two stacks in turn", "demo=switch-stacks", End::Passes),
+    demo("no VMWRITE moves where an exit lands", "demo=switch-host-fields", End::Passes),
+    demo("no register tells of the guest", "demo=switch-registers", End::Passes),
+    demo("every option of the world switch", "demo=switch-options", End::Passes),
+    demo(
+        "every option of the world switch, on a shadow stack",
+        "demo=switch-options-shadow-stack",
+        End::Passes,
+    ),
 ];
 
 const fn policy(name: &'static str, parameters: &'static str, policy: Policy) -> BootCheck {

@@ -120,6 +120,9 @@ impl ControlRegisters for Numbers {
     fn read_cr0(&mut self) -> u64 {
         10
     }
+    fn read_cr2(&mut self) -> u64 {
+        12
+    }
     fn read_cr3(&mut self) -> u64 {
         13
     }

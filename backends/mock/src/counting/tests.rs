@@ -151,12 +151,13 @@ fn control_registers() {
     let read = run(
         |cpu| {
             cpu.expect_read_cr0().once().return_const(10u64);
+            cpu.expect_read_cr2().once().return_const(12u64);
             cpu.expect_read_cr3().once().return_const(13u64);
             cpu.expect_read_cr4().once().return_const(14u64);
         },
-        |cpu| [cpu.read_cr0(), cpu.read_cr3(), cpu.read_cr4()],
+        |cpu| [cpu.read_cr0(), cpu.read_cr2(), cpu.read_cr3(), cpu.read_cr4()],
     );
-    assert_eq!(read, ([10, 13, 14], Counts { control_register_reads: 3, ..Counts::default() }));
+    assert_eq!(read, ([10, 12, 13, 14], Counts { control_register_reads: 4, ..Counts::default() }));
     let cr0 = run(
         |cpu| {
             cpu.expect_write_cr0().with(eq(20)).once().return_const(());
