@@ -15,8 +15,10 @@ use hypervisor::guest_dump::GuestDump;
 use hypervisor::guest_program::{Role, check_meaning};
 use hypervisor::machine::Machine;
 use hypervisor::page_pool::PagePool;
+use hypervisor::processor;
 use hypervisor::report::GuestReport;
-use hypervisor::scenario::{self, Fault, Observer, Scenario};
+use hypervisor::scenario::{Fault, Observer, Scenario};
+use hypervisor::shared::Shared;
 use vmx_bare_metal::BareMetal;
 use vmx_core::cet::CET_S;
 use vmx_core::entry_check::Explanation;
@@ -131,17 +133,24 @@ fn scenarios<P: Policy>(
         Some("guest-state") => (Role::ALL, Some(Fault::GuestState)),
         _ => (Role::ALL, None),
     };
-    let scenario =
-        |mode, on_shadow_stack| Scenario { mode, on_shadow_stack, host_xss, rounds, roles, fault };
+    let scenario = |mode, on_shadow_stack| Scenario {
+        mode,
+        on_shadow_stack,
+        host_xss,
+        cpus: 1,
+        rounds,
+        roles,
+        fault,
+    };
     let first = scenario(HostMode::UsesShadowStacks, false);
     // SAFETY: (1) The image has one CPU and never enables interrupts, and nothing else in
     // it uses VMX. (2) Nor does anything change the state of the host meanwhile, and the
     // target has no SSE. (3) Paging is set up once.
-    let mut reports = unsafe { scenario::run::<P, _>(&mut cpu, &pool, &first, observer)? };
+    let mut reports = unsafe { run_alone::<P>(&mut cpu, &pool, &first, observer)? };
     observer.scenario = 2;
     let second = scenario(HostMode::DoesNot, false);
     // SAFETY: as above.
-    let more = unsafe { scenario::run::<P, _>(&mut cpu, &pool, &second, observer)? };
+    let more = unsafe { run_alone::<P>(&mut cpu, &pool, &second, observer)? };
     merge(&mut reports, &more);
     observer.scenario = 3;
     let third = scenario(HostMode::UsesShadowStacks, true);
@@ -161,6 +170,28 @@ fn scenarios<P: Policy>(
     Ok(reports)
 }
 
+/// Runs a scenario on this CPU alone.
+///
+/// # Safety
+///
+/// 1. As for [`processor::run`].
+unsafe fn run_alone<P: Policy>(
+    cpu: &mut Counting<BareMetal>,
+    pool: &PagePool,
+    scenario: &Scenario,
+    observer: &mut Console,
+) -> Result<[GuestReport; 3], RunError> {
+    let machine = Machine::detect(cpu)?;
+    let shared = Shared::<P>::new(&machine, pool, scenario)?;
+    let vmxon = pool.take_frame().ok_or(RunError::OutOfMemory)?;
+    // SAFETY: the caller's contract.
+    let report = unsafe { processor::run(&shared, 0, cpu, vmxon, observer)? };
+    let mut reports = shared.into_reports();
+    reports[0].canary_reads += report.canary_reads;
+    reports[0].canary_writes += report.canary_writes;
+    Ok(reports)
+}
+
 /// What the third scenario needs, behind a pointer.
 struct OnShadowStack<'a> {
     cpu: &'a mut Counting<BareMetal>,
@@ -175,8 +206,7 @@ extern "C" fn run_third<P: Policy>(call: *mut c_void) {
     // uses until this returns.
     let call = unsafe { &mut *call.cast::<OnShadowStack<'_>>() };
     // SAFETY: as in `scenarios`, which sets CR4.CET and the shadow stack up before.
-    let result =
-        unsafe { scenario::run::<P, _>(call.cpu, call.pool, call.scenario, call.observer) };
+    let result = unsafe { run_alone::<P>(call.cpu, call.pool, call.scenario, call.observer) };
     call.result = Some(result);
 }
 

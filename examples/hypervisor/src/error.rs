@@ -9,7 +9,7 @@ use vmx_core::control::ControlError;
 use vmx_core::cpu::VmcsAccess;
 use vmx_core::ept::EptError;
 use vmx_core::exit::{BasicExitReason, ExitReason};
-use vmx_core::vmcs::{EnterError, EntryFailure, LeaveError, LoadError};
+use vmx_core::vmcs::{ClearRefused, EnterError, EntryFailure, LeaveError, LoadError};
 
 use crate::ept_access::EptAccess;
 use crate::guest_memory::GuestMemoryError;
@@ -32,6 +32,13 @@ pub enum RunError {
     Load(LoadError),
     /// A VMX instruction failed.
     Vmx(VmxError),
+    /// Another CPU did not enter VMX operation, so this one left it.
+    RolledBack {
+        /// CR4.VMXE is 1 all the same.
+        in_vmx_operation: bool,
+    },
+    /// Another CPU met an error.
+    OtherCpuStopped,
     /// The hypervisor's pages are used up.
     OutOfMemory,
     /// The CPU does not take the guest's EPT, or it cannot be changed.
@@ -85,6 +92,11 @@ impl From<ControlError> for RunError {
         Self::Controls(error)
     }
 }
+impl From<ClearRefused> for RunError {
+    fn from(refused: ClearRefused) -> Self {
+        Self::Load(refused.error)
+    }
+}
 impl From<LeaveError> for RunError {
     fn from(error: LeaveError) -> Self {
         Self::Leave(error)
@@ -126,6 +138,12 @@ impl fmt::Display for RunError {
             Self::Vmx(error) => fmt::Display::fmt(error, f),
             Self::Ept(error) => fmt::Display::fmt(error, f),
             Self::EptViolation(role, violation) => write!(f, "guest {role}: {violation}"),
+            Self::RolledBack { in_vmx_operation } => write!(
+                f,
+                "another CPU did not enter VMX operation, so this one left it (CR4.VMXE is {})",
+                u8::from(*in_vmx_operation)
+            ),
+            Self::OtherCpuStopped => f.write_str("another CPU met an error"),
             Self::OutOfMemory => f.write_str("the hypervisor's pages are used up"),
             Self::Entry(role, failure) => write!(f, "guest {role}: {failure}"),
             Self::GuestException { role, vector, top, next } => write!(

@@ -1,4 +1,4 @@
-//! A small hypervisor: three vCPUs share one CPU, each with its own supervisor
+//! A small hypervisor: three vCPUs share one CPU, or two, each with its own supervisor
 //! shadow-stack state, switched by the policy of your choice.
 //!
 //! It is `no_std`, without an allocator, and generic over the CPU ([`Backend`])
@@ -10,7 +10,9 @@
 //!    code;
 //! 4. [`vcpu`]: one vCPU, from its VMCS to its CET state;
 //! 5. [`exits`]: what each VM exit is answered with;
-//! 6. [`scenario`]: the round robin, and the checks on the host's own registers.
+//! 6. [`slice`]: a vCPU comes to a CPU, runs, and leaves;
+//! 7. [`processor`]: what each CPU does, alone or one of several that share the vCPUs,
+//!    and the checks on the host's own registers ([`canaries`]).
 //!
 //! [`supervisor_shadow_stack`] is a scenario apart, about what EPT does for a guest's
 //! shadow stack.
@@ -20,6 +22,7 @@
 #![no_std]
 #![cfg(target_arch = "x86_64")]
 
+pub mod canaries;
 pub mod controls;
 pub mod ept_access;
 pub mod error;
@@ -29,8 +32,11 @@ pub mod guest_memory;
 pub mod guest_program;
 pub mod machine;
 pub mod page_pool;
+pub mod processor;
 pub mod report;
 pub mod scenario;
+pub mod shared;
+pub mod slice;
 pub mod supervisor_shadow_stack;
 pub mod vcpu;
 

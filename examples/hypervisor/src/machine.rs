@@ -10,7 +10,7 @@ use vmx_core::{Capabilities, CriticalSection, MsrIndex};
 use crate::Backend;
 use crate::controls;
 use crate::error::RunError;
-use crate::page_pool::{PagePool, PoolFrame};
+use crate::page_pool::PoolFrame;
 
 /// What is known of the CPU before it enters VMX operation.
 #[derive(Clone, Copy, Debug)]
@@ -42,18 +42,17 @@ impl Machine {
         Ok(Self { capabilities, cet, controls, ept: EptRules::new(ept, width) })
     }
 
-    /// Enters VMX operation.
+    /// Enters VMX operation, with a page for the VMXON region.
     ///
     /// # Errors
     /// [`RunError`] names the precondition that failed.
     pub fn enter<C: VmxInstructions + InvalidateTranslations>(
         &self,
         section: &mut CriticalSection<'_, C, PoolFrame>,
-        pool: &PagePool,
+        vmxon: PoolFrame,
     ) -> Result<(), RunError> {
-        let frame = pool.take_frame().ok_or(RunError::OutOfMemory)?;
         section
-            .enter(frame, &self.capabilities)
+            .enter(vmxon, &self.capabilities)
             .map_err(|refused| RunError::Enter(refused.error))?;
         // Whoever used VMX before may have left mappings cached.
         if self.ept.capabilities.supports_invept(InveptScope::AllContexts) {

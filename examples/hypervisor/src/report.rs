@@ -85,6 +85,35 @@ impl Moves {
     }
 }
 
+/// What one CPU did in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuReport {
+    /// VM entries.
+    pub entries: u64,
+    /// VMCLEARs.
+    pub clears: u64,
+    /// Those of them that another CPU asked for.
+    pub remote_clears: u64,
+    /// vCPUs that it took over from another CPU.
+    pub moves: u64,
+    /// RDMSR that only look at the host's canaries when they are placed.
+    pub canary_reads: u64,
+    /// WRMSR that place the host's canaries.
+    pub canary_writes: u64,
+}
+
+impl CpuReport {
+    /// Adds what the CPU did in another scenario.
+    pub fn merge(&mut self, other: &Self) {
+        self.entries += other.entries;
+        self.clears += other.clears;
+        self.remote_clears += other.remote_clears;
+        self.moves += other.moves;
+        self.canary_reads += other.canary_reads;
+        self.canary_writes += other.canary_writes;
+    }
+}
+
 /// A check that failed in a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {

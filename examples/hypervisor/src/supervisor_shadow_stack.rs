@@ -29,7 +29,8 @@ use crate::guest_program::Role;
 use crate::machine::{Machine, XssRegister};
 use crate::page_pool::{PagePool, PoolFrame};
 use crate::report::GuestReport;
-use crate::scenario::{Observer, run_slice};
+use crate::scenario::Observer;
+use crate::slice::run_slice;
 use crate::vcpu::Vcpu;
 
 /// Rounds of the guest once its shadow stack works.
@@ -53,7 +54,7 @@ pub struct Found {
 ///
 /// # Safety
 ///
-/// 1. As for [`scenario::run`](crate::scenario::run).
+/// 1. As for [`processor::run`](crate::processor::run).
 pub unsafe fn run<P: Policy, C: Backend>(
     cpu: &mut Counting<C>,
     pool: &PagePool,
@@ -72,7 +73,7 @@ pub unsafe fn run<P: Policy, C: Backend>(
     let mut operation = VmxOperation::new();
     // SAFETY: the caller's contract.
     let mut section = unsafe { operation.section(cpu) };
-    machine.enter(&mut section, pool)?;
+    machine.enter(&mut section, pool.take_frame().ok_or(RunError::OutOfMemory)?)?;
     vcpu.fill_vmcs(&machine, &mut section)?;
 
     let supervisor = EntryFlags::SUPERVISOR_SHADOW_STACK;

@@ -41,6 +41,8 @@ pub struct Vcpu<P> {
     bitmap_address: PhysicalAddress,
     /// Its memory.
     pub memory: GuestMemory,
+    /// The number of the CPU that it ran on last.
+    pub last_cpu: Option<usize>,
     /// What it has done.
     pub report: GuestReport,
     /// Its guest has ended.
@@ -79,6 +81,7 @@ impl<P: Policy> Vcpu<P> {
             bitmap,
             bitmap_address: page.base,
             memory: GuestMemory::new(pool, machine.ept, ept)?,
+            last_cpu: None,
             report: GuestReport::new(role),
             finished: false,
         })
