@@ -33,7 +33,6 @@ pub mod check;
 pub mod departures;
 #[cfg(not(target_os = "none"))]
 pub mod driver;
-pub mod entry_case;
 pub mod entry_cases;
 pub mod field_difference;
 #[cfg(not(target_os = "none"))]
