@@ -13,78 +13,38 @@ use vmx_core::{MsrBitmap, MsrIndex, VmxError};
 use crate::machine::Cpu;
 
 /// The operations of [`VcpuCet`], as a trait, so that flawed drivers can stand in
-/// its place. `Debug` must show the whole state: equal states are told by it.
+/// its place: each does what the [`VcpuCet`] inside does, unless the driver says
+/// otherwise. `Debug` must show the whole state: equal states are told by it.
 #[allow(missing_docs)] // Each method is that of `VcpuCet` of the same name.
 pub trait Driver: Sized + Debug {
     /// For tables.
     const NAME: &'static str;
+    /// What the vCPU inside is switched by.
+    type Policy: Policy;
 
     fn new(host: &HostCet, guest: GuestCet) -> Result<Self, Refused>;
+    /// The vCPU inside.
+    fn inner(&self) -> &VcpuCet<Self::Policy>;
+    fn inner_mut(&mut self) -> &mut VcpuCet<Self::Policy>;
+
     /// What the policy wants to exit now.
-    fn exits(&self) -> Exits;
-    fn xss(&self) -> u64;
-    fn attach(&self, bitmap: &MsrBitmap<'_>);
-    fn load(&mut self, cpu: &mut Cpu);
-    fn put(&mut self, cpu: &mut Cpu, bitmap: &MsrBitmap<'_>);
-    fn guest_reads_msr(&mut self, cpu: &mut Cpu, msr: MsrIndex) -> Result<ReadAnswer, VmxError>;
-    fn guest_writes_msr(
-        &mut self,
-        cpu: &mut Cpu,
-        bitmap: &MsrBitmap<'_>,
-        msr: MsrIndex,
-        value: u64,
-    ) -> Result<WriteAnswer, VmxError>;
-    fn host_write_s_cet(
-        &mut self,
-        cpu: &mut Cpu,
-        bitmap: &MsrBitmap<'_>,
-        value: u64,
-    ) -> Result<(), SCetError>;
-    fn host_read(&mut self, cpu: &mut Cpu, register: SspRegister) -> Ssp;
-    /// `false`: not offered.
-    fn host_write(
-        &mut self,
-        cpu: &mut Cpu,
-        bitmap: &MsrBitmap<'_>,
-        register: SspRegister,
-        value: Ssp,
-    ) -> bool;
-    fn state(&mut self, cpu: &mut Cpu) -> SupervisorState;
-    /// `false`: refused.
-    fn restore(&mut self, cpu: &mut Cpu, bitmap: &MsrBitmap<'_>, state: &SupervisorState) -> bool;
-    fn reset(&mut self, cpu: &mut Cpu, bitmap: &MsrBitmap<'_>, kind: Reset)
-    -> Result<(), VmxError>;
-    fn set_guest(
-        &mut self,
-        cpu: &mut Cpu,
-        bitmap: &MsrBitmap<'_>,
-        guest: GuestCet,
-    ) -> Result<(), OfferError>;
-}
-
-impl<P: Policy + Debug> Driver for VcpuCet<P> {
-    const NAME: &'static str = P::NAME;
-
-    fn new(host: &HostCet, guest: GuestCet) -> Result<Self, Refused> {
-        Self::new(host, guest)
-    }
     fn exits(&self) -> Exits {
-        self.policy().exits()
+        self.inner().policy().exits()
     }
     fn xss(&self) -> u64 {
-        self.xss()
+        self.inner().xss()
     }
     fn attach(&self, bitmap: &MsrBitmap<'_>) {
-        self.attach(bitmap);
+        self.inner().attach(bitmap);
     }
     fn load(&mut self, cpu: &mut Cpu) {
-        self.load(cpu);
+        self.inner_mut().load(cpu);
     }
     fn put(&mut self, cpu: &mut Cpu, bitmap: &MsrBitmap<'_>) {
-        self.put(cpu, bitmap);
+        self.inner_mut().put(cpu, bitmap);
     }
     fn guest_reads_msr(&mut self, cpu: &mut Cpu, msr: MsrIndex) -> Result<ReadAnswer, VmxError> {
-        self.guest_reads_msr(cpu, msr)
+        self.inner_mut().guest_reads_msr(cpu, msr)
     }
     fn guest_writes_msr(
         &mut self,
@@ -93,7 +53,7 @@ impl<P: Policy + Debug> Driver for VcpuCet<P> {
         msr: MsrIndex,
         value: u64,
     ) -> Result<WriteAnswer, VmxError> {
-        self.guest_writes_msr(cpu, bitmap, msr, value)
+        self.inner_mut().guest_writes_msr(cpu, bitmap, msr, value)
     }
     fn host_write_s_cet(
         &mut self,
@@ -101,11 +61,12 @@ impl<P: Policy + Debug> Driver for VcpuCet<P> {
         bitmap: &MsrBitmap<'_>,
         value: u64,
     ) -> Result<(), SCetError> {
-        self.host_write_s_cet(cpu, bitmap, CetControl::from_bits_retain(value))
+        self.inner_mut().host_write_s_cet(cpu, bitmap, CetControl::from_bits_retain(value))
     }
     fn host_read(&mut self, cpu: &mut Cpu, register: SspRegister) -> Ssp {
-        self.host_read(cpu, register)
+        self.inner_mut().host_read(cpu, register)
     }
+    /// `false`: not offered.
     fn host_write(
         &mut self,
         cpu: &mut Cpu,
@@ -113,13 +74,14 @@ impl<P: Policy + Debug> Driver for VcpuCet<P> {
         register: SspRegister,
         value: Ssp,
     ) -> bool {
-        self.host_write(cpu, bitmap, register, value).is_ok()
+        self.inner_mut().host_write(cpu, bitmap, register, value).is_ok()
     }
     fn state(&mut self, cpu: &mut Cpu) -> SupervisorState {
-        self.state(cpu)
+        self.inner_mut().state(cpu)
     }
+    /// `false`: refused.
     fn restore(&mut self, cpu: &mut Cpu, bitmap: &MsrBitmap<'_>, state: &SupervisorState) -> bool {
-        self.restore(cpu, bitmap, state).is_ok()
+        self.inner_mut().restore(cpu, bitmap, state).is_ok()
     }
     fn reset(
         &mut self,
@@ -127,7 +89,7 @@ impl<P: Policy + Debug> Driver for VcpuCet<P> {
         bitmap: &MsrBitmap<'_>,
         kind: Reset,
     ) -> Result<(), VmxError> {
-        self.reset(cpu, bitmap, kind)
+        self.inner_mut().reset(cpu, bitmap, kind)
     }
     fn set_guest(
         &mut self,
@@ -135,6 +97,21 @@ impl<P: Policy + Debug> Driver for VcpuCet<P> {
         bitmap: &MsrBitmap<'_>,
         guest: GuestCet,
     ) -> Result<(), OfferError> {
-        self.set_guest(cpu, bitmap, guest)
+        self.inner_mut().set_guest(cpu, bitmap, guest)
+    }
+}
+
+impl<P: Policy + Debug> Driver for VcpuCet<P> {
+    const NAME: &'static str = P::NAME;
+    type Policy = P;
+
+    fn new(host: &HostCet, guest: GuestCet) -> Result<Self, Refused> {
+        Self::new(host, guest)
+    }
+    fn inner(&self) -> &Self {
+        self
+    }
+    fn inner_mut(&mut self) -> &mut Self {
+        self
     }
 }

@@ -1,65 +1,15 @@
 //! Broken drivers: what goes wrong around a policy that is right.
 
 use cet_policy::{
-    Eager, Exits, GuestCet, HostCet, LazyIntercept, OfferError, ReadAnswer, Refused, Reset,
-    SCetError, SupervisorState, VcpuCet, WriteAnswer,
+    Eager, GuestCet, HostCet, LazyIntercept, OfferError, ReadAnswer, Refused, Reset, VcpuCet,
+    WriteAnswer,
 };
-use vmx_core::cet::{Ssp, SspRegister};
+use vmx_core::cet::{CetControl, Ssp, SspRegister};
 use vmx_core::intercept::MsrAccess;
 use vmx_core::{MsrBitmap, MsrIndex, VmxError};
 
 use crate::driver::Driver;
 use crate::machine::Cpu;
-
-/// Lets a driver do what its inner one does, except for the methods in braces.
-macro_rules! wrap_driver {
-    ($name:ident, $text:literal, { $($overridden:item)* }) => {
-        impl Driver for $name {
-            const NAME: &'static str = $text;
-            fn exits(&self) -> Exits {
-                Driver::exits(&self.inner)
-            }
-            fn attach(&self, bitmap: &MsrBitmap<'_>) {
-                Driver::attach(&self.inner, bitmap);
-            }
-            fn load(&mut self, cpu: &mut Cpu) {
-                Driver::load(&mut self.inner, cpu);
-            }
-            fn host_write_s_cet(
-                &mut self,
-                cpu: &mut Cpu,
-                bitmap: &MsrBitmap<'_>,
-                value: u64,
-            ) -> Result<(), SCetError> {
-                Driver::host_write_s_cet(&mut self.inner, cpu, bitmap, value)
-            }
-            fn host_read(&mut self, cpu: &mut Cpu, register: SspRegister) -> Ssp {
-                Driver::host_read(&mut self.inner, cpu, register)
-            }
-            fn host_write(
-                &mut self,
-                cpu: &mut Cpu,
-                bitmap: &MsrBitmap<'_>,
-                register: SspRegister,
-                value: Ssp,
-            ) -> bool {
-                Driver::host_write(&mut self.inner, cpu, bitmap, register, value)
-            }
-            fn restore(
-                &mut self,
-                cpu: &mut Cpu,
-                bitmap: &MsrBitmap<'_>,
-                state: &SupervisorState,
-            ) -> bool {
-                Driver::restore(&mut self.inner, cpu, bitmap, state)
-            }
-            fn state(&mut self, cpu: &mut Cpu) -> SupervisorState {
-                Driver::state(&mut self.inner, cpu)
-            }
-            $($overridden)*
-        }
-    };
-}
 
 /// Asks at put, not at load, whether the guest is offered shadow stacks (H13).
 #[derive(Debug)]
@@ -68,21 +18,30 @@ pub struct FeaturesAtPut {
     offered: GuestCet,
 }
 
-wrap_driver!(FeaturesAtPut, "features read again at put", {
+impl Driver for FeaturesAtPut {
+    const NAME: &'static str = "features read again at put";
+    type Policy = Eager;
+
     fn new(host: &HostCet, offered: GuestCet) -> Result<Self, Refused> {
-        Ok(Self { inner: Driver::new(host, offered)?, offered })
+        Ok(Self { inner: VcpuCet::new(host, offered)?, offered })
+    }
+    fn inner(&self) -> &VcpuCet<Eager> {
+        &self.inner
+    }
+    fn inner_mut(&mut self) -> &mut VcpuCet<Eager> {
+        &mut self.inner
     }
     fn xss(&self) -> u64 {
         self.inner.xss() & self.offered.xss
     }
     fn put(&mut self, cpu: &mut Cpu, bitmap: &MsrBitmap<'_>) {
         if self.offered.shadow_stacks {
-            Driver::put(&mut self.inner, cpu, bitmap);
+            self.inner.put(cpu, bitmap);
         }
     }
     fn guest_reads_msr(&mut self, cpu: &mut Cpu, msr: MsrIndex) -> Result<ReadAnswer, VmxError> {
         if self.offered.shadow_stacks {
-            return Driver::guest_reads_msr(&mut self.inner, cpu, msr);
+            return self.inner.guest_reads_msr(cpu, msr);
         }
         Ok(ReadAnswer::GeneralProtection)
     }
@@ -94,17 +53,9 @@ wrap_driver!(FeaturesAtPut, "features read again at put", {
         value: u64,
     ) -> Result<WriteAnswer, VmxError> {
         if self.offered.shadow_stacks {
-            return Driver::guest_writes_msr(&mut self.inner, cpu, bitmap, msr, value);
+            return self.inner.guest_writes_msr(cpu, bitmap, msr, value);
         }
         Ok(WriteAnswer::GeneralProtection)
-    }
-    fn reset(
-        &mut self,
-        cpu: &mut Cpu,
-        bitmap: &MsrBitmap<'_>,
-        kind: Reset,
-    ) -> Result<(), VmxError> {
-        Driver::reset(&mut self.inner, cpu, bitmap, kind)
     }
     fn set_guest(
         &mut self,
@@ -116,10 +67,10 @@ wrap_driver!(FeaturesAtPut, "features read again at put", {
         // in the registers is left to the put that will not come.
         if !guest.shadow_stacks {
             for register in SspRegister::ALL {
-                Driver::host_write(&mut self.inner, cpu, bitmap, register, Ssp::ZERO);
+                let _ = self.inner.host_write(cpu, bitmap, register, Ssp::ZERO);
             }
             // Zero is always legal.
-            let _ = Driver::host_write_s_cet(&mut self.inner, cpu, bitmap, 0);
+            let _ = self.inner.host_write_s_cet(cpu, bitmap, CetControl::empty());
             let registers = SspRegister::ALL.map(SspRegister::msr);
             for msr in registers.into_iter().chain([MsrIndex::IA32_S_CET]) {
                 for access in [MsrAccess::Read, MsrAccess::Write] {
@@ -128,12 +79,12 @@ wrap_driver!(FeaturesAtPut, "features read again at put", {
                 }
             }
         } else {
-            Driver::attach(&self.inner, bitmap);
+            self.inner.attach(bitmap);
         }
         self.offered = guest;
         Ok(())
     }
-});
+}
 
 /// At INIT intercepts again as if the guest's IA32_XSS were 0 (H32).
 #[derive(Debug)]
@@ -143,18 +94,21 @@ pub struct RearmsAtInit {
     xss: u64,
 }
 
-wrap_driver!(RearmsAtInit, "intercepts again at INIT", {
+impl Driver for RearmsAtInit {
+    const NAME: &'static str = "intercepts again at INIT";
+    type Policy = LazyIntercept;
+
     fn new(host: &HostCet, offered: GuestCet) -> Result<Self, Refused> {
-        Ok(Self { inner: Driver::new(host, offered)?, xss: 0 })
+        Ok(Self { inner: VcpuCet::new(host, offered)?, xss: 0 })
+    }
+    fn inner(&self) -> &VcpuCet<LazyIntercept> {
+        &self.inner
+    }
+    fn inner_mut(&mut self) -> &mut VcpuCet<LazyIntercept> {
+        &mut self.inner
     }
     fn xss(&self) -> u64 {
         self.xss
-    }
-    fn put(&mut self, cpu: &mut Cpu, bitmap: &MsrBitmap<'_>) {
-        Driver::put(&mut self.inner, cpu, bitmap);
-    }
-    fn guest_reads_msr(&mut self, cpu: &mut Cpu, msr: MsrIndex) -> Result<ReadAnswer, VmxError> {
-        Driver::guest_reads_msr(&mut self.inner, cpu, msr)
     }
     fn guest_writes_msr(
         &mut self,
@@ -163,7 +117,7 @@ wrap_driver!(RearmsAtInit, "intercepts again at INIT", {
         msr: MsrIndex,
         value: u64,
     ) -> Result<WriteAnswer, VmxError> {
-        let answer = Driver::guest_writes_msr(&mut self.inner, cpu, bitmap, msr, value)?;
+        let answer = self.inner.guest_writes_msr(cpu, bitmap, msr, value)?;
         if msr == MsrIndex::IA32_XSS && answer == WriteAnswer::Done {
             self.xss = value;
         }
@@ -178,7 +132,7 @@ wrap_driver!(RearmsAtInit, "intercepts again at INIT", {
         if kind == Reset::PowerUp {
             self.xss = 0;
         }
-        Driver::reset(&mut self.inner, cpu, bitmap, Reset::PowerUp)
+        self.inner.reset(cpu, bitmap, Reset::PowerUp)
     }
     fn set_guest(
         &mut self,
@@ -187,6 +141,6 @@ wrap_driver!(RearmsAtInit, "intercepts again at INIT", {
         guest: GuestCet,
     ) -> Result<(), OfferError> {
         self.xss &= guest.xss;
-        Driver::set_guest(&mut self.inner, cpu, bitmap, guest)
+        self.inner.set_guest(cpu, bitmap, guest)
     }
-});
+}
