@@ -14,12 +14,12 @@ use vmx_core::cet::SspRegister;
 use vmx_core::intercept::MsrAccess;
 use vmx_core::{MsrBitmap, MsrIndex, Page};
 
-use crate::driver::Driver;
-use crate::machine::LastXrstors;
-use crate::operation::{Op, alphabet};
-use crate::setup::Setup;
-use crate::violation::{Broken, Violation};
-use crate::world::{Step, World};
+use crate::contract::driver::Driver;
+use crate::contract::machine::LastXrstors;
+use crate::contract::operation::{Op, alphabet};
+use crate::contract::setup::Setup;
+use crate::contract::violation::{Broken, Violation};
+use crate::contract::world::{Step, World};
 
 /// How much was searched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

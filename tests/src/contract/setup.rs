@@ -7,8 +7,8 @@ use vmx_core::capability::VmxBasic;
 use vmx_core::control::AllowedSettings;
 use vmx_core::memory::LinearAddressWidth;
 
-use crate::machine::{Hardware, XSS_CET_S};
-use crate::operation::OFFERED;
+use crate::contract::machine::{Hardware, XSS_CET_S};
+use crate::contract::operation::OFFERED;
 
 /// What a search runs on.
 #[derive(Clone, Debug)]

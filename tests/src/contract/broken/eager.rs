@@ -6,7 +6,7 @@ use core::marker::PhantomData;
 use cet_policy::{Exits, HostCet, HostMode, Policy, PolicyCpu, Refused, Ways};
 use vmx_core::cet::{Ssp, SspRegister};
 
-use super::Flaw;
+use super::flaw::Flaw;
 
 /// Moves all three registers at every load and put, wrongly in the way of `F`.
 #[derive(Debug)]

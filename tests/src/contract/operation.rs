@@ -3,7 +3,7 @@
 use cet_policy::{GuestCet, Reset};
 use vmx_core::cet::SspRegister;
 
-use crate::machine::XSS_CET_S;
+use crate::contract::machine::XSS_CET_S;
 
 /// One step of a history. The first number is the vCPU.
 ///

@@ -1,38 +1,9 @@
-//! Where the second processor, Bochs, departs from the manual.
-//!
-//! Every comparison with it goes by this table: a difference has an identifier, and
-//! one that is not here is an error. This module needs nothing but `core`, so that an
-//! image without `std` can use it.
-//!
-//! "What Bochs does" was read in the sources of Bochs 3.0; the versions say where it
-//! was seen. SDM titles are those of Intel's manual.
+//! Departures that are not in the checks of VM entry.
 
-mod vm_entry;
+use super::departure::Departure;
 
-/// One row: a difference that is known and explained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Departure {
-    /// The name that a comparison uses.
-    pub id: &'static str,
-    /// What the manual says.
-    pub manual: &'static str,
-    /// What Bochs does.
-    pub bochs: &'static str,
-    /// The versions that were looked at and do so.
-    pub versions: &'static str,
-    /// Why it is so.
-    pub reason: &'static str,
-    /// Where to see it: file and function in Bochs, title in the manual.
-    pub source: &'static str,
-    /// What has to know it.
-    pub used_by: &'static str,
-}
-
-/// All rows, in tables by subject.
-pub const DEPARTURES: [&[Departure]; 2] = [vm_entry::ROWS, OTHERS];
-
-/// What is not about the checks of VM entry.
-const OTHERS: &[Departure] = &[
+/// The rows.
+pub(super) const ROWS: &[Departure] = &[
     Departure {
         id: "canonical-by-cr4-la57",
         manual: "MSR values, VMCS fields and XRSTORS images are canonical by the widest linear \
@@ -120,76 +91,3 @@ const OTHERS: &[Departure] = &[
         used_by: "CPUID shown to guests: its filter is not exercised there",
     },
 ];
-
-/// The row of this identifier.
-pub fn find(id: &str) -> Option<&'static Departure> {
-    DEPARTURES.into_iter().flatten().find(|departure| departure.id == id)
-}
-
-/// Collects what differs between a run and what the manual lets expect.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Comparison {
-    /// Comparisons that agreed.
-    pub agreed: u32,
-    /// Differences that the table explains.
-    pub explained: u32,
-    /// Differences that it does not: each is an error.
-    pub unexplained: u32,
-}
-
-impl Comparison {
-    /// The row that explains a difference; `None` is an error, counted as such.
-    pub fn explain(&mut self, id: &str) -> Option<&'static Departure> {
-        let row = find(id);
-        match row {
-            Some(_) => self.explained += 1,
-            None => self.unexplained += 1,
-        }
-        row
-    }
-
-    /// Compares a value. A difference is looked up under `id`; the answer is whether
-    /// all is well.
-    pub fn compare<T: PartialEq>(&mut self, id: &str, expected: &T, found: &T) -> bool {
-        if expected == found {
-            self.agreed += 1;
-            return true;
-        }
-        self.explain(id).is_some()
-    }
-
-    /// Whether every difference is explained.
-    pub const fn passed(&self) -> bool {
-        self.unexplained == 0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_row_is_complete_and_named_once() {
-        for row in DEPARTURES.into_iter().flatten() {
-            assert_eq!(find(row.id), Some(row), "{} is there twice", row.id);
-            let texts = [row.manual, row.bochs, row.versions, row.reason, row.source, row.used_by];
-            assert!(texts.iter().all(|text| !text.trim().is_empty()), "{row:?}");
-            assert!(row.source.contains("Bochs cpu/") && row.source.contains("SDM, "), "{row:?}");
-            assert!(
-                row.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            );
-        }
-    }
-
-    #[test]
-    fn an_unexplained_difference_is_an_error() {
-        let mut comparison = Comparison::default();
-        assert!(comparison.compare("anything", &1, &1));
-        assert!(comparison.compare("init-clears-xss", &4096, &0));
-        assert!(comparison.passed());
-        assert!(!comparison.compare("never-heard-of", &1, &2));
-        let expected = Comparison { agreed: 1, explained: 1, unexplained: 1 };
-        assert_eq!(comparison, expected);
-        assert!(!comparison.passed());
-    }
-}

@@ -10,7 +10,7 @@ use vmx_core::cet::CetControl;
 use vmx_core::cet::{Ssp, SspRegister};
 use vmx_core::{MsrBitmap, MsrIndex, VmxError};
 
-use crate::machine::Cpu;
+use crate::contract::machine::Cpu;
 
 /// The operations of [`VcpuCet`], as a trait, so that flawed drivers can stand in
 /// its place: each does what the [`VcpuCet`] inside does, unless the driver says

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::machine::HostFault;
-use crate::operation::Op;
+use crate::contract::machine::HostFault;
+use crate::contract::operation::Op;
 
 /// The numbered points of [`Policy`](cet_policy::Policy)'s contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

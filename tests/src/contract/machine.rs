@@ -2,7 +2,7 @@
 //!
 //! Not an emulator: it holds what a policy can touch (the three registers, IA32_XSS,
 //! what XSAVES remembers, the current VMCS's CET fields) and answers as the manual
-//! says. What is legal is decided in [`legality`](crate::legality), written without
+//! says. What is legal is decided in [`legality`](crate::contract::legality), written without
 //! looking at `cet-policy`.
 //!
 //! A fault that would hit the host unwinds with a [`HostFault`]; so does an access
@@ -18,7 +18,7 @@ use vmx_core::memory::LinearAddressWidth;
 use vmx_core::vmcs::InstructionError;
 use vmx_core::vmcs::field::Encoding;
 
-use crate::legality::ssp_is_legal;
+use crate::contract::legality::ssp_is_legal;
 
 /// Bit 12 of IA32_XSS: component 12, CET_S.
 pub const XSS_CET_S: u64 = 1 << 12;

@@ -8,8 +8,8 @@ use vmx_core::cet::{CetControl, Ssp, SspRegister};
 use vmx_core::intercept::MsrAccess;
 use vmx_core::{MsrBitmap, MsrIndex, VmxError};
 
-use crate::driver::Driver;
-use crate::machine::Cpu;
+use crate::contract::driver::Driver;
+use crate::contract::machine::Cpu;
 
 /// Asks at put, not at load, whether the guest is offered shadow stacks (H13).
 #[derive(Debug)]

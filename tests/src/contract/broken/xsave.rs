@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use cet_policy::{Exits, HostCet, HostMode, Policy, PolicyCpu, Refused, Ways};
 use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
 
-use super::Flaw;
+use super::flaw::Flaw;
 
 /// Moves all three registers by XSAVES and XRSTORS, wrongly in the way of `F`.
 #[derive(Debug)]

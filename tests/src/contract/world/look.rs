@@ -5,8 +5,8 @@ use vmx_core::cet::SspRegister;
 use vmx_core::intercept::MsrAccess;
 
 use super::{Outcome, SH_STK_EN, World, canary};
-use crate::driver::Driver;
-use crate::violation::{Broken, Eye, Owner};
+use crate::contract::driver::Driver;
+use crate::contract::violation::{Broken, Eye, Owner};
 
 impl<D: Driver> World<'_, D> {
     /// Everything that a guest and the host can see of a vCPU.

@@ -3,7 +3,8 @@
 use vmx_core::MsrIndex;
 use vmx_core::memory::LinearAddressWidth;
 
-use crate::departures::{Departure, find};
+use super::departure::Departure;
+use super::table::find;
 
 /// How a value got to the MSR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,12 +10,12 @@ use vmx_core::cet::{Ssp, SspRegister};
 use vmx_core::intercept::MsrAccess;
 use vmx_core::{MsrBitmap, MsrIndex, Page, VmxError};
 
-use crate::driver::Driver;
-use crate::legality::{control_is_legal, guest_may_write};
-use crate::machine::{Accesses, Cpu, Fields, HostFault};
-use crate::operation::Op;
-use crate::setup::Setup;
-use crate::violation::Broken;
+use crate::contract::driver::Driver;
+use crate::contract::legality::{control_is_legal, guest_may_write};
+use crate::contract::machine::{Accesses, Cpu, Fields, HostFault};
+use crate::contract::operation::Op;
+use crate::contract::setup::Setup;
+use crate::contract::violation::Broken;
 
 const SHADOW_STACK_BITS: u64 = 0b11;
 const SH_STK_EN: u64 = 1;
@@ -341,7 +341,7 @@ impl<'p, D: Driver> World<'p, D> {
     fn guest_xrstors(&mut self, v: usize, image: [u64; 3]) -> Outcome {
         let offered = self.vcpus[v].offered;
         let msr = MsrIndex::IA32_PL0_SSP;
-        let legal = self.vcpus[v].ideal.xss & crate::machine::XSS_CET_S != 0
+        let legal = self.vcpus[v].ideal.xss & crate::contract::machine::XSS_CET_S != 0
             && image.iter().all(|value| guest_may_write(msr, *value, &offered, self.width()));
         let xss = self.vcpus[v].driver.xss();
         let cpu = &mut self.cpus[self.vcpus[v].on.unwrap_or(0)];

@@ -3,7 +3,8 @@
 use cet_policy::{Exits, HostCet, Policy, PolicyCpu, Refused, Ways};
 use vmx_core::cet::{Ssp, SspRegister, SspRegisters};
 
-use super::{Flaw, FlawedEager};
+use super::eager::FlawedEager;
+use super::flaw::Flaw;
 
 /// Intercepts until the guest uses the registers, wrongly in the way of `F`.
 #[derive(Debug)]
