@@ -1,18 +1,15 @@
-//! What crosses the crates: the policy contract as a search, and the table of the
-//! second processor's departures from the manual.
+//! What crosses the crates: the policy contract as a search, the cases of VM entry, the
+//! world switch executed, and the table of the second processor's departures.
 //!
-//! - [`machine`]: a model of a CPU as far as a policy can touch it, with its own
-//!   reading of what is [legal](legality).
-//! - [`check`]: runs two guests under a policy, or a broken one, in every short
-//!   history and many long ones, and compares each with a guest that has a CPU of
-//!   its own. [`check_policy`] returns a [`Violation`] with the shortest history.
-//! - [`broken`]: one broken variant for each hazard, which the checker must find.
-//! - [`departures`]: where Bochs is not what the manual says; [`cet_msr_difference`]
-//!   looks up what a comparison of the CET MSRs found.
+//! - [`contract`]: runs two guests under a policy, or a broken one, in every short
+//!   history and many long ones. [`check_policy`] returns a [`Violation`] with the
+//!   shortest history.
+//! - [`entry_cases`]: states around every VM-entry rule, for tests and for the boot image
+//!   to try.
+//! - [`departures`]: where Bochs is not what the manual says.
 //! - `world_switch`: the machine code of the world switch, executed on a model of a CPU.
-//! - [`entry_cases`]: states around every VM-entry rule, for the boot image to try.
 //!
-//! The boot image uses the last two parts, without `std`.
+//! The boot image uses the cases and the departures, without `std`.
 //!
 //! ```
 //! use cet_policy::{HostMode, LazyIntercept};
@@ -26,37 +23,18 @@
 #![cfg_attr(target_os = "none", no_std)]
 
 #[cfg(not(target_os = "none"))]
-pub mod broken;
-pub mod cet_msr_difference;
-#[cfg(not(target_os = "none"))]
-pub mod check;
+pub mod contract;
 pub mod departures;
-#[cfg(not(target_os = "none"))]
-pub mod driver;
-pub mod entry_case;
 pub mod entry_cases;
-pub mod field_difference;
-#[cfg(not(target_os = "none"))]
-pub mod legality;
-#[cfg(not(target_os = "none"))]
-pub mod machine;
-#[cfg(not(target_os = "none"))]
-pub mod operation;
-#[cfg(not(target_os = "none"))]
-pub mod setup;
-#[cfg(not(target_os = "none"))]
-pub mod violation;
-#[cfg(not(target_os = "none"))]
-mod world;
 #[cfg(all(target_arch = "x86_64", not(target_os = "none")))]
 pub mod world_switch;
 
 #[cfg(not(target_os = "none"))]
-pub use check::{Stats, check_driver, check_policy, check_random};
+pub use contract::check::{Stats, check_driver, check_policy, check_random};
 #[cfg(not(target_os = "none"))]
-pub use setup::Setup;
+pub use contract::setup::Setup;
 #[cfg(not(target_os = "none"))]
-pub use violation::{Broken, Point, Violation};
+pub use contract::violation::{Broken, Point, Violation};
 
 /// The README's code compiles.
 #[cfg(doctest)]

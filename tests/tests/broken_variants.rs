@@ -1,13 +1,13 @@
 //! Each broken variant is found, for what it breaks; the same policies without a
-//! flaw are not. The table of hazards is in `vmx_tests::broken`.
+//! flaw are not. The table of hazards is in `vmx_tests::contract::broken`.
 
 use cet_policy::HostMode::{self, DoesNot, UsesShadowStacks};
 use cet_policy::{Policy, VcpuCet};
-use vmx_tests::broken::*;
-use vmx_tests::driver::Driver;
-use vmx_tests::machine::Hardware;
-use vmx_tests::operation::{NOT_OFFERED, Op, alphabet, interrupting_alphabet};
-use vmx_tests::violation::{Eye, Owner};
+use vmx_tests::contract::broken::*;
+use vmx_tests::contract::driver::Driver;
+use vmx_tests::contract::machine::Hardware;
+use vmx_tests::contract::operation::{NOT_OFFERED, Op, alphabet, interrupting_alphabet};
+use vmx_tests::contract::violation::{Eye, Owner};
 use vmx_tests::{Broken, Point, Setup, Violation, check_driver};
 
 /// Searches until something breaks.

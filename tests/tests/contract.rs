@@ -4,9 +4,11 @@
 use std::time::Instant;
 
 use cet_policy::{Eager, HostMode, LazyIntercept, VcpuCet, XsaveBacked};
-use vmx_tests::driver::Driver;
-use vmx_tests::machine::Hardware;
-use vmx_tests::operation::{NOT_OFFERED, OFFERED, alphabet, interrupting_alphabet, wide_alphabet};
+use vmx_tests::contract::driver::Driver;
+use vmx_tests::contract::machine::Hardware;
+use vmx_tests::contract::operation::{
+    NOT_OFFERED, OFFERED, alphabet, interrupting_alphabet, wide_alphabet,
+};
 use vmx_tests::{Setup, check_driver, check_random};
 
 const MODES: [HostMode; 2] = [HostMode::UsesShadowStacks, HostMode::DoesNot];

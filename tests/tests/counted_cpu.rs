@@ -8,9 +8,9 @@ use vmx_core::memory::LinearAddressWidth;
 use vmx_core::{MsrBitmap, MsrIndex, Page};
 use vmx_mock::{Counting, Counts};
 use vmx_tests::Setup;
-use vmx_tests::broken::{FlawedXsave, HostByXsaves};
-use vmx_tests::machine::{Cpu, Fields, Hardware, XSS_CET_S};
-use vmx_tests::operation::OFFERED;
+use vmx_tests::contract::broken::{FlawedXsave, HostByXsaves};
+use vmx_tests::contract::machine::{Cpu, Fields, Hardware, XSS_CET_S};
+use vmx_tests::contract::operation::OFFERED;
 
 const HOST: [u64; 3] = [0xA000, 0xB000, 0xC000];
 

@@ -4,7 +4,7 @@ use cet_policy::{GuestCet, check_msr_value};
 use proptest::prelude::*;
 use vmx_core::MsrIndex;
 use vmx_core::memory::LinearAddressWidth::{Bits48, Bits57};
-use vmx_tests::legality::guest_may_write;
+use vmx_tests::contract::legality::guest_may_write;
 
 /// Values near every edge: few bits set, canonical limits, anything.
 fn value() -> impl Strategy<Value = u64> {

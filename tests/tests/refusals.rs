@@ -9,9 +9,9 @@ use vmx_core::control::{AllowedSettings, ControlWord, EntryControls, ExitControl
 use vmx_core::memory::LinearAddressWidth;
 use vmx_core::{Capabilities, MsrBitmap, Page, VmxError};
 use vmx_tests::Setup;
-use vmx_tests::machine::{Cpu, Fields, Hardware, XSS_CET_S};
-use vmx_tests::operation::{NOT_OFFERED, OFFERED};
-use vmx_tests::setup::{capabilities, cpu_cet};
+use vmx_tests::contract::machine::{Cpu, Fields, Hardware, XSS_CET_S};
+use vmx_tests::contract::operation::{NOT_OFFERED, OFFERED};
+use vmx_tests::contract::setup::{capabilities, cpu_cet};
 
 const FULL: CpuCet = cpu_cet(LinearAddressWidth::Bits48);
 

@@ -2,11 +2,10 @@
 //! allow, for states that nobody thought of.
 
 use vmx_core::Capabilities;
-use vmx_core::entry_check::{EntryState, Outcome, Outcomes, check};
+use vmx_core::entry_check::{EntryState, ExampleGuest, Outcome, Outcomes, check};
 use vmx_core::vmcs::field;
 use vmx_core::vmcs::field::{Encoding, FIELDS, Group, Width};
-use vmx_tests::entry_case::{Base, NotShown};
-use vmx_tests::entry_cases::EXCEPTIONS;
+use vmx_tests::entry_cases::{NotShown, why_not_shown};
 
 use crate::console::say;
 use crate::entry_trial::Bench;
@@ -70,7 +69,7 @@ pub(crate) fn run(seed: u64) -> ExitKind {
 }
 
 fn try_all(bench: &mut Bench<'_>, capabilities: &Capabilities, seed: u64) -> u64 {
-    let Some((base, memory)) = bench.base(Base::Guest64) else { return 1 };
+    let Some((base, memory)) = bench.base(ExampleGuest::Guest64) else { return 1 };
     let mut random = Random(seed | 1);
     let (mut tried, mut entered, mut failed) = (0, 0, 0);
     while tried < STATES {
@@ -112,10 +111,7 @@ fn try_all(bench: &mut Bench<'_>, capabilities: &Capabilities, seed: u64) -> u64
 
 /// Whether the emulator is known not to check the rule.
 fn is_departure(rule: &str) -> bool {
-    let mut exceptions = EXCEPTIONS.iter().copied().flatten();
-    exceptions.any(|exception| {
-        exception.rule == rule && matches!(exception.reason, NotShown::Departure(_))
-    })
+    matches!(why_not_shown(rule), Some(NotShown::Departure(_)))
 }
 
 /// Marsaglia's xorshift with 64 bits of state.

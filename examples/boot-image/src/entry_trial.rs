@@ -6,7 +6,7 @@ use vmx_core::control::{
     EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
 };
 use vmx_core::cpu::{ControlRegisters, VmcsAccess};
-use vmx_core::entry_check::{Circumstances, Outcome};
+use vmx_core::entry_check::{Circumstances, ExampleGuest, Outcome};
 use vmx_core::ept::{
     EntryFlags, Ept, EptPointer, EptPointerFlags, EptRules, Existing, GuestPhysicalAddress, Level,
     MemoryType, PageEntry, PageSize, TablePages,
@@ -21,7 +21,7 @@ use vmx_core::vmcs::{EntryFailure, FieldValues};
 use vmx_core::{
     Capabilities, CurrentVmcs, Frame, GuestRegisters, MsrIndex, Page, PhysicalAddress, VmxError,
 };
-use vmx_tests::entry_case::{Base, CaseMemory};
+use vmx_tests::entry_cases::CaseMemory;
 
 use crate::entry_basics;
 use crate::paging::{MAPPED, PAGE_SIZE};
@@ -130,6 +130,7 @@ impl<'a> Bench<'a> {
         let valid = FieldValues::read(&current);
         let memory = CaseMemory {
             current_vmcs: vmcs,
+            vmxon_region: None,
             linked_region: address_of(&LINKED_REGION),
             linked_region_start: capabilities.basic.revision(),
             pdpt: address_of(&PAGE_DIRECTORY_POINTERS),
@@ -147,18 +148,18 @@ impl<'a> Bench<'a> {
     }
 
     /// Whether the CPU has such guests.
-    pub(crate) fn has(&self, base: Base) -> bool {
-        base != Base::GuestReal || self.capabilities.secondary.allows(UNRESTRICTED)
+    pub(crate) fn has(&self, base: ExampleGuest) -> bool {
+        base != ExampleGuest::GuestReal || self.capabilities.secondary.allows(UNRESTRICTED)
     }
 
     /// A valid state with such a guest, and the memory that it uses; `None` where the
     /// CPU [has](Self::has) no such guests, or its state could not be made.
-    pub(crate) fn base(&self, base: Base) -> Option<(FieldValues, CaseMemory)> {
+    pub(crate) fn base(&self, base: ExampleGuest) -> Option<(FieldValues, CaseMemory)> {
         let mut values = self.valid.clone();
         match base {
-            Base::Guest64 => {}
-            Base::Guest32 => self.make_32_bit(&mut values).ok()?,
-            Base::GuestReal => self.make_real(&mut values)?,
+            ExampleGuest::Guest64 => {}
+            ExampleGuest::Guest32 => self.make_32_bit(&mut values).ok()?,
+            ExampleGuest::GuestReal => self.make_real(&mut values)?,
         }
         Some((values, self.memory))
     }
@@ -192,7 +193,7 @@ impl<'a> Bench<'a> {
 
     /// Behind EPT that maps memory to itself, with CS where the program is.
     fn make_real(&self, values: &mut FieldValues) -> Option<()> {
-        if !self.has(Base::GuestReal) {
+        if !self.has(ExampleGuest::GuestReal) {
             return None;
         }
         let secondary = values.get(field::SECONDARY_CONTROLS).unwrap_or_default();

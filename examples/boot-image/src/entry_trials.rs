@@ -5,13 +5,14 @@
 //! CPU answers must be what the rules allow.
 
 use vmx_bare_metal::BareMetal;
-use vmx_core::entry_check::{EntryState, Group as RuleGroup, Outcomes, SECTIONS, check};
+use vmx_core::entry_check::{
+    EntryState, ExampleGuest, Group as RuleGroup, Outcomes, SECTIONS, check,
+};
 use vmx_core::exit::BasicExitReason;
 use vmx_core::state::HostState;
 use vmx_core::vmcs::FieldValues;
 use vmx_core::{Capabilities, Page, Vmcs, VmxOperation};
-use vmx_tests::entry_case::{Base, Case, CaseMemory, Editor};
-use vmx_tests::entry_cases::{CASES, EXCEPTIONS};
+use vmx_tests::entry_cases::{Case, CaseMemory, Editor, shown, why_not_shown};
 
 use crate::console::say;
 use crate::entry_basics::{self, Wrong};
@@ -45,10 +46,10 @@ fn tell(tally: &Tally) -> ExitKind {
     let (mut rules, mut cases, mut exceptions, mut failed) = (0, 0, 0, tally.failed);
     for section in SECTIONS {
         for rule in section.rules {
-            let has_case = CASES.iter().copied().flatten().any(|case| case.rule == rule.name)
+            let has_case = shown().any(|case| case.rule == rule.name)
                 // `entry_basics` tries these.
                 || section.group == RuleGroup::Basic;
-            let has_reason = EXCEPTIONS.iter().copied().flatten().any(|e| e.rule == rule.name);
+            let has_reason = why_not_shown(rule.name).is_some();
             rules += 1;
             cases += u64::from(has_case);
             exceptions += u64::from(has_reason);
@@ -107,13 +108,13 @@ pub(crate) fn with_bench(
 }
 
 fn try_all(bench: &mut Bench<'_>, capabilities: &Capabilities, tally: &mut Tally) {
-    let Some((base, _)) = bench.base(Base::Guest64) else {
+    let Some((base, _)) = bench.base(ExampleGuest::Guest64) else {
         tally.failed += 1;
         say(format_args!("error there is no valid state to begin with"));
         return;
     };
     tally.basics(entry_basics::with_vmcs(bench.vmcs(), &base, capabilities, false));
-    for base in [Base::Guest64, Base::Guest32, Base::GuestReal] {
+    for base in [ExampleGuest::Guest64, ExampleGuest::Guest32, ExampleGuest::GuestReal] {
         let Some((values, memory)) = bench.base(base) else {
             if bench.has(base) {
                 tally.failed += 1;
@@ -130,20 +131,27 @@ fn try_all(bench: &mut Bench<'_>, capabilities: &Capabilities, tally: &mut Tally
         }
     }
     tally.basics(entry_basics::with_vmcs(bench.vmcs(), &base, capabilities, true));
-    for case in CASES.iter().copied().flatten() {
-        let base = bench.base(case.base).filter(|_| (case.possible)(capabilities));
+    for case in shown() {
+        let base = bench.base(case.base).filter(|_| case.is_possible(capabilities));
         let Some((values, memory)) = base else {
             tally.impossible += 1;
             continue;
         };
-        for (what, edit, breaks) in [("breaks", case.breaks, true), ("edge", case.edge, false)] {
-            let case = Some((case, breaks));
-            let mut trial = Trial { values: values.clone(), memory, what, case };
-            edit(&mut Editor {
+        for (what, breaks) in [("breaks", true), ("edge", false)] {
+            let mut trial =
+                Trial { values: values.clone(), memory, what, case: Some((case, breaks)) };
+            let mut editor = Editor {
                 values: &mut trial.values,
                 memory: &mut trial.memory,
+                // Cases that are shown leave them alone.
+                circumstances: &mut bench.circumstances(),
                 capabilities,
-            });
+            };
+            if breaks {
+                case.break_rule(&mut editor)
+            } else {
+                case.stop_at_edge(&mut editor)
+            }
             tally.compare(bench, capabilities, &trial);
         }
     }

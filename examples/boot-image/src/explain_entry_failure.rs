@@ -1,11 +1,9 @@
 //! An example: VM entries that fail, and the sentence that says why.
 
 use vmx_core::Capabilities;
-use vmx_core::entry_check::{Explanation, Outcome};
+use vmx_core::entry_check::{ExampleGuest, Explanation, Outcome};
 use vmx_core::vmcs::FieldValues;
 use vmx_core::vmcs::field;
-
-use vmx_tests::entry_case::Base;
 
 use crate::console::{say, say_lines};
 use crate::entry_trial::Bench;
@@ -33,7 +31,7 @@ pub(crate) fn run() -> ExitKind {
 }
 
 fn explain_all(bench: &mut Bench<'_>, capabilities: &Capabilities) {
-    let Some((valid, memory)) = bench.base(Base::Guest64) else { return };
+    let Some((valid, memory)) = bench.base(ExampleGuest::Guest64) else { return };
     let mut unexplained = 0;
     for (what, break_it) in BROKEN {
         let mut fields = valid.clone();

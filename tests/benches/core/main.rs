@@ -14,12 +14,16 @@ mod exits;
 #[cfg(target_arch = "x86_64")]
 mod instructions;
 mod peer_bitmap;
-mod valid_state;
 
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use vmx_core::entry_check::{Circumstances, EntryState, check};
+use vmx_core::Capabilities;
+use vmx_core::control::{
+    ControlSet, EntryControls, ExitControls, PrimaryControls, SecondaryControls,
+};
+use vmx_core::entry_check::{Circumstances, EntryState, ExampleGuest, check, valid_fields};
+use vmx_tests::entry_cases::cpus::TIGER_LAKE;
 
 /// Does something N times; the error says that it was not done as it should be.
 type Measured = fn(u64) -> Result<(), String>;
@@ -60,14 +64,31 @@ fn run(name: &str, count: &str) -> Result<(), String> {
     measured(count)
 }
 
-/// Every VM-entry rule over a valid state in memory. The control words are read from
-/// it anew each time, as after a hypervisor has taken a snapshot.
+/// Every VM-entry rule over a valid state in memory: a 64-bit guest with EPT, VPID,
+/// unrestricted-guest mode, an MSR bitmap and CET state, of a 64-bit host. The control
+/// words are read from it anew each time, as after a hypervisor has taken a snapshot.
 fn entry_check(count: u64) -> Result<(), String> {
-    let (values, capabilities) = valid_state::build()?;
+    let cpu = Capabilities::from_dump(TIGER_LAKE).map_err(|error| error.to_string())?;
+    let controls = ControlSet {
+        primary: PrimaryControls::USE_MSR_BITMAPS,
+        secondary: SecondaryControls::ENABLE_EPT
+            | SecondaryControls::ENABLE_VPID
+            | SecondaryControls::UNRESTRICTED_GUEST
+            | SecondaryControls::ENABLE_XSAVES,
+        exit: ExitControls::LOAD_IA32_EFER
+            | ExitControls::LOAD_IA32_PAT
+            | ExitControls::LOAD_CET_STATE,
+        entry: EntryControls::LOAD_IA32_EFER
+            | EntryControls::LOAD_IA32_PAT
+            | EntryControls::LOAD_CET_STATE,
+        ..ControlSet::EMPTY
+    };
+    let values =
+        valid_fields(ExampleGuest::Guest64, &cpu, &controls).map_err(|error| error.to_string())?;
     let before = allocations::count();
     let mut violations = 0;
     for _ in 0..count {
-        let state = EntryState::new(black_box(&values), &capabilities, Circumstances::LAUNCH);
+        let state = EntryState::new(black_box(&values), &cpu, Circumstances::LAUNCH);
         violations += check(&state).count();
     }
     let allocated = allocations::count() - before;
@@ -75,7 +96,7 @@ fn entry_check(count: u64) -> Result<(), String> {
         return Err(format!("{allocated} heap allocations in {count} checks"));
     }
     if violations != 0 {
-        let state = EntryState::new(&values, &capabilities, Circumstances::LAUNCH);
+        let state = EntryState::new(&values, &cpu, Circumstances::LAUNCH);
         let all: Vec<String> = check(&state).map(|violation| violation.to_string()).collect();
         return Err(format!("the state is not valid:\n{}", all.join("\n")));
     }

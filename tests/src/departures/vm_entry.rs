@@ -1,6 +1,6 @@
 //! Departures in the checks of VM entry.
 
-use super::Departure;
+use super::departure::Departure;
 
 /// The rows.
 pub(super) const ROWS: &[Departure] = &[

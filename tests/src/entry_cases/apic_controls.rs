@@ -1,236 +1,152 @@
 //! The cases of the controls of APIC virtualisation and posted interrupts.
 
-use vmx_core::Capabilities;
-use vmx_core::PhysicalAddress;
 use vmx_core::apic::GuestInterruptStatus;
-use vmx_core::control::{ExitControls, PinBasedControls, PrimaryControls, SecondaryControls};
-use vmx_core::vmcs::field;
-
-use super::SCRATCH;
-use super::control_editing::{
-    CROOKED, PAGE, absent, case, exit, just_beyond, no_pin, no_primary, no_secondary, pin, primary,
-    secondary,
+use vmx_core::control::{
+    ExitControls, PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls,
 };
-use crate::entry_case::{Case, Editor, Exception};
+use vmx_core::vmcs::field::*;
+use vmx_core::{Capabilities, PhysicalAddress};
+
+use super::case::NotShown::{self, FeatureOnNoModel};
+use super::case::{Case, NOTHING, by, edits, set, values};
+use super::editing::*;
+use super::editor::Editor;
+
+const TPR_SHADOW: PrimaryControls = PrimaryControls::USE_TPR_SHADOW;
+const APIC_ACCESSES: SecondaryControls = SecondaryControls::VIRTUALIZE_APIC_ACCESSES;
+const X2APIC_MODE: SecondaryControls = SecondaryControls::VIRTUALIZE_X2APIC_MODE;
+const REGISTERS: SecondaryControls = SecondaryControls::APIC_REGISTER_VIRTUALIZATION;
+const DELIVERY: SecondaryControls = SecondaryControls::VIRTUAL_INTERRUPT_DELIVERY;
+const EXTERNAL_INTERRUPTS: PinBasedControls = PinBasedControls::EXTERNAL_INTERRUPT_EXITING;
+const ACKNOWLEDGE: ExitControls = ExitControls::ACKNOWLEDGE_INTERRUPT_ON_EXIT;
+const IPI: TertiaryControls = TertiaryControls::IPI_VIRTUALIZATION;
+const TIMER: TertiaryControls = TertiaryControls::APIC_TIMER_VIRTUALIZATION;
+const NO_IPI: NotShown = FeatureOnNoModel("IPI virtualization");
+const NO_TIMER: NotShown = FeatureOnNoModel("APIC-timer virtualization");
 
 /// The cases.
-pub const CASES: &[Case] = &[
-    case(
-        "virtual-apic-page-aligned",
-        "",
-        has_tpr_shadow,
-        |e| tpr_shadow(e, CROOKED, 0),
-        |e| tpr_shadow(e, PAGE, 0),
-    ),
-    case(
-        "virtual-apic-page-within-physical-width",
-        "",
-        has_tpr_shadow,
-        |e| tpr_shadow(e, just_beyond(e), 0),
-        |e| tpr_shadow(e, PAGE, 0),
-    ),
-    case(
-        "tpr-threshold-reserved-bits",
-        "",
-        has_tpr_shadow,
-        |e| tpr_shadow(e, PAGE, 1 << 4),
-        |e| tpr_shadow(e, PAGE, 0),
-    ),
-    case(
-        "tpr-threshold-not-above-vtpr",
-        "",
-        has_tpr_shadow,
-        |e| tpr_shadow(e, PAGE, 1),
-        |e| tpr_shadow(e, PAGE, 0),
-    ),
-    case(
-        "apic-access-page-aligned",
-        "",
-        has_apic_accesses,
-        |e| apic_accesses(e, CROOKED),
-        |e| apic_accesses(e, PAGE),
-    ),
-    case(
-        "apic-access-page-within-physical-width",
-        "",
-        has_apic_accesses,
-        |e| apic_accesses(e, just_beyond(e)),
-        |e| apic_accesses(e, PAGE),
-    ),
-    case(
-        "x2apic-mode-needs-tpr-shadow",
-        "",
-        has_x2apic,
-        |e| {
-            no_primary(e, PrimaryControls::USE_TPR_SHADOW);
-            secondary(e, SecondaryControls::VIRTUALIZE_X2APIC_MODE);
-        },
-        |e| {
-            tpr_shadow(e, PAGE, 0);
-            secondary(e, SecondaryControls::VIRTUALIZE_X2APIC_MODE);
-        },
-    ),
-    case(
-        "apic-register-virtualization-needs-tpr-shadow",
-        "",
-        has_delivery,
-        |e| {
-            no_primary(e, PrimaryControls::USE_TPR_SHADOW);
-            secondary(e, SecondaryControls::APIC_REGISTER_VIRTUALIZATION);
-        },
-        |e| {
-            tpr_shadow(e, PAGE, 0);
-            secondary(e, SecondaryControls::APIC_REGISTER_VIRTUALIZATION);
-        },
-    ),
-    case(
-        "virtual-interrupt-delivery-needs-tpr-shadow",
-        "",
-        has_delivery,
-        |e| {
-            deliver(e);
-            no_primary(e, PrimaryControls::USE_TPR_SHADOW);
-        },
-        deliver,
-    ),
-    case(
-        "x2apic-mode-excludes-apic-accesses",
-        "",
-        has_x2apic,
-        |e| {
-            tpr_shadow(e, PAGE, 0);
-            apic_accesses(e, PAGE);
-            secondary(e, SecondaryControls::VIRTUALIZE_X2APIC_MODE);
-        },
-        |e| {
-            tpr_shadow(e, PAGE, 0);
-            apic_accesses(e, PAGE);
-        },
-    ),
-    case(
+pub(super) const CASES: &[Case] = &[
+    aligned("virtual-apic-page-aligned", VIRTUAL_APIC_ADDRESS)
+        .primary(TPR_SHADOW)
+        .with(set(TPR_THRESHOLD, 0)),
+    within_width("virtual-apic-page-within-physical-width", VIRTUAL_APIC_ADDRESS)
+        .primary(TPR_SHADOW)
+        .with(set(TPR_THRESHOLD, 0)),
+    values("tpr-threshold-reserved-bits", TPR_THRESHOLD, 1 << 4, 0)
+        .primary(TPR_SHADOW)
+        .with(set(VIRTUAL_APIC_ADDRESS, PAGE)),
+    values("tpr-threshold-not-above-vtpr", TPR_THRESHOLD, 1, 0)
+        .primary(TPR_SHADOW)
+        .with(set(VIRTUAL_APIC_ADDRESS, PAGE)),
+    aligned("apic-access-page-aligned", APIC_ACCESS_ADDRESS).secondary(APIC_ACCESSES),
+    within_width("apic-access-page-within-physical-width", APIC_ACCESS_ADDRESS)
+        .secondary(APIC_ACCESSES),
+    edits("x2apic-mode-needs-tpr-shadow", no_primary(TPR_SHADOW), by(tpr_shadow))
+        .secondary(X2APIC_MODE)
+        .where_possible(has_x2apic),
+    edits("apic-register-virtualization-needs-tpr-shadow", no_primary(TPR_SHADOW), by(tpr_shadow))
+        .secondary(REGISTERS)
+        .where_possible(has_delivery),
+    edits("virtual-interrupt-delivery-needs-tpr-shadow", no_primary(TPR_SHADOW), NOTHING)
+        .after(deliver)
+        .where_possible(has_delivery),
+    edits("ipi-virtualization-needs-tpr-shadow", NOTHING, by(tpr_shadow))
+        .tertiary(IPI)
+        .not_shown(NO_IPI),
+    edits("x2apic-mode-excludes-apic-accesses", by(|e| e.turn_on(X2APIC_MODE)), NOTHING)
+        .after(|e| {
+            tpr_shadow(e);
+            e.turn_on(APIC_ACCESSES);
+            e.set(APIC_ACCESS_ADDRESS, PhysicalAddress(PAGE));
+        })
+        .where_possible(has_x2apic),
+    edits(
         "virtual-interrupt-delivery-needs-external-interrupt-exiting",
-        "",
-        has_delivery,
-        |e| {
-            deliver(e);
-            no_pin(e, PinBasedControls::EXTERNAL_INTERRUPT_EXITING);
-        },
-        deliver,
-    ),
-    case(
-        "posted-interrupts-need-virtual-interrupt-delivery",
-        "",
-        has_posting,
-        |e| {
-            post(e);
-            no_secondary(e, SecondaryControls::VIRTUAL_INTERRUPT_DELIVERY);
-        },
-        post,
-    ),
-    case(
-        "posted-interrupts-need-acknowledge-on-exit",
-        "",
-        has_posting,
-        |e| {
-            post(e);
-            no_exit(e, ExitControls::ACKNOWLEDGE_INTERRUPT_ON_EXIT);
-        },
-        post,
-    ),
-    case(
-        "posted-interrupt-notification-vector",
-        "",
-        has_posting,
-        |e| {
-            post(e);
-            e.set(field::POSTED_INTERRUPT_NOTIFICATION_VECTOR, 0x100);
-        },
-        post,
-    ),
+        no_pin(EXTERNAL_INTERRUPTS),
+        NOTHING,
+    )
+    .after(deliver)
+    .where_possible(has_delivery),
+    edits("posted-interrupts-need-virtual-interrupt-delivery", no_secondary(DELIVERY), NOTHING)
+        .after(post)
+        .where_possible(has_posting),
+    edits("posted-interrupts-need-acknowledge-on-exit", no_exit(ACKNOWLEDGE), NOTHING)
+        .after(post)
+        .where_possible(has_posting),
+    values("posted-interrupt-notification-vector", NOTIFICATION_VECTOR, 0x100, 0xFF)
+        .after(post)
+        .where_possible(has_posting),
     // The edge of the manual, a multiple of 64, is none on the second processor:
     // departure posted-interrupt-descriptor-page.
-    case(
-        "posted-interrupt-descriptor-aligned",
-        "",
-        has_posting,
-        |e| {
-            post(e);
-            e.set(field::POSTED_INTERRUPT_DESCRIPTOR_ADDRESS, PhysicalAddress(SCRATCH + 0x20));
-        },
-        post,
-    ),
-    case(
-        "posted-interrupt-descriptor-within-physical-width",
-        "",
-        has_posting,
-        |e| {
-            post(e);
-            e.set(field::POSTED_INTERRUPT_DESCRIPTOR_ADDRESS, just_beyond(e));
-        },
-        post,
-    ),
+    values("posted-interrupt-descriptor-aligned", DESCRIPTOR, SCRATCH + 0x20, PAGE)
+        .after(post)
+        .where_possible(has_posting),
+    within_width("posted-interrupt-descriptor-within-physical-width", DESCRIPTOR)
+        .after(post)
+        .where_possible(has_posting),
+    aligned("pid-pointer-table-aligned", PID_POINTER_TABLE_ADDRESS)
+        .tertiary(IPI)
+        .after(tpr_shadow)
+        .not_shown(NO_IPI),
+    within_width("pid-pointer-table-within-physical-width", PID_POINTER_TABLE_ADDRESS)
+        .of("first entry")
+        .tertiary(IPI)
+        .after(tpr_shadow)
+        .not_shown(NO_IPI),
+    values("pid-pointer-table-within-physical-width", LAST_PID_POINTER_INDEX, 1, 0)
+        .of("last entry")
+        .tertiary(IPI)
+        .after(|e| {
+            tpr_shadow(e);
+            e.set(PID_POINTER_TABLE_ADDRESS, PhysicalAddress(e.just_beyond() - 8));
+        })
+        .not_shown(NO_IPI),
+    edits("apic-timer-needs-virtual-interrupt-delivery", NOTHING, by(deliver))
+        .tertiary(TIMER)
+        .not_shown(NO_TIMER),
+    edits("apic-timer-excludes-rdtsc-exiting", primary(PrimaryControls::RDTSC_EXITING), NOTHING)
+        .tertiary(TIMER)
+        .after(deliver)
+        .not_shown(NO_TIMER),
+    values("virtual-timer-vector", VIRTUAL_TIMER_VECTOR, 0x100, 0xFF)
+        .tertiary(TIMER)
+        .after(deliver)
+        .not_shown(NO_TIMER),
 ];
 
-/// The rules without a case.
-pub const EXCEPTIONS: &[Exception] = &[
-    absent("ipi-virtualization-needs-tpr-shadow", "IPI virtualization"),
-    absent("pid-pointer-table-aligned", "IPI virtualization"),
-    absent("pid-pointer-table-within-physical-width", "IPI virtualization"),
-    absent("apic-timer-needs-virtual-interrupt-delivery", "APIC-timer virtualization"),
-    absent("apic-timer-excludes-rdtsc-exiting", "APIC-timer virtualization"),
-    absent("virtual-timer-vector", "APIC-timer virtualization"),
-];
+const NOTIFICATION_VECTOR: Field<u16> = POSTED_INTERRUPT_NOTIFICATION_VECTOR;
+const DESCRIPTOR: Field<PhysicalAddress> = POSTED_INTERRUPT_DESCRIPTOR_ADDRESS;
 
-fn has_tpr_shadow(c: &Capabilities) -> bool {
-    c.primary.allows(PrimaryControls::USE_TPR_SHADOW)
+fn has_x2apic(cpu: &Capabilities) -> bool {
+    cpu.primary.allows(TPR_SHADOW) && cpu.secondary.allows(APIC_ACCESSES | X2APIC_MODE)
 }
 
-fn has_apic_accesses(c: &Capabilities) -> bool {
-    c.secondary.allows(SecondaryControls::VIRTUALIZE_APIC_ACCESSES)
+fn has_delivery(cpu: &Capabilities) -> bool {
+    cpu.primary.allows(TPR_SHADOW) && cpu.secondary.allows(DELIVERY | REGISTERS)
 }
 
-fn has_x2apic(c: &Capabilities) -> bool {
-    let controls = SecondaryControls::VIRTUALIZE_X2APIC_MODE;
-    has_tpr_shadow(c) && has_apic_accesses(c) && c.secondary.allows(controls)
+fn has_posting(cpu: &Capabilities) -> bool {
+    has_delivery(cpu) && cpu.pin_based.allows(PinBasedControls::PROCESS_POSTED_INTERRUPTS)
 }
 
-fn has_delivery(c: &Capabilities) -> bool {
-    let controls = SecondaryControls::VIRTUAL_INTERRUPT_DELIVERY
-        | SecondaryControls::APIC_REGISTER_VIRTUALIZATION;
-    has_tpr_shadow(c) && c.secondary.allows(controls)
-}
-
-fn has_posting(c: &Capabilities) -> bool {
-    has_delivery(c) && c.pin_based.allows(PinBasedControls::PROCESS_POSTED_INTERRUPTS)
-}
-
-fn no_exit(e: &mut Editor<'_>, controls: ExitControls) {
-    e.clear_bits(field::VM_EXIT_CONTROLS, controls.bits().into());
-}
-
-/// A virtual-APIC page whose TPR is 0 if it is [`PAGE`].
-fn tpr_shadow(e: &mut Editor<'_>, page: PhysicalAddress, threshold: u32) {
-    primary(e, PrimaryControls::USE_TPR_SHADOW);
-    e.set(field::VIRTUAL_APIC_ADDRESS, page);
-    e.set(field::TPR_THRESHOLD, threshold);
-}
-
-fn apic_accesses(e: &mut Editor<'_>, page: PhysicalAddress) {
-    secondary(e, SecondaryControls::VIRTUALIZE_APIC_ACCESSES);
-    e.set(field::APIC_ACCESS_ADDRESS, page);
+/// A virtual-APIC page whose TPR is 0.
+fn tpr_shadow(e: &mut Editor<'_>) {
+    e.turn_on(TPR_SHADOW);
+    e.set(VIRTUAL_APIC_ADDRESS, PhysicalAddress(PAGE));
+    e.set(TPR_THRESHOLD, 0);
 }
 
 fn deliver(e: &mut Editor<'_>) {
-    tpr_shadow(e, PAGE, 0);
-    secondary(e, SecondaryControls::VIRTUAL_INTERRUPT_DELIVERY);
-    pin(e, PinBasedControls::EXTERNAL_INTERRUPT_EXITING);
-    e.set(field::GUEST_INTERRUPT_STATUS, GuestInterruptStatus(0));
+    tpr_shadow(e);
+    e.turn_on(DELIVERY);
+    e.turn_on(EXTERNAL_INTERRUPTS);
+    e.set(GUEST_INTERRUPT_STATUS, GuestInterruptStatus(0));
 }
 
 fn post(e: &mut Editor<'_>) {
     deliver(e);
-    pin(e, PinBasedControls::PROCESS_POSTED_INTERRUPTS);
-    exit(e, ExitControls::ACKNOWLEDGE_INTERRUPT_ON_EXIT);
-    e.set(field::POSTED_INTERRUPT_NOTIFICATION_VECTOR, 0xFF);
-    e.set(field::POSTED_INTERRUPT_DESCRIPTOR_ADDRESS, PAGE);
+    e.turn_on(PinBasedControls::PROCESS_POSTED_INTERRUPTS);
+    e.turn_on(ACKNOWLEDGE);
+    e.set(NOTIFICATION_VECTOR, 0xFF);
+    e.set(DESCRIPTOR, PhysicalAddress(PAGE));
 }

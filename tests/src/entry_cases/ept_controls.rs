@@ -1,255 +1,150 @@
 //! The cases of the EPT pointer and of the controls that rest on EPT.
 
-use vmx_core::Capabilities;
-use vmx_core::PhysicalAddress;
 use vmx_core::capability::EptVpidCapabilities;
-use vmx_core::control::{SecondaryControls, VmFunctions};
-use vmx_core::vmcs::field;
-use vmx_core::vmcs::field::Field;
-
-use super::control_editing::{
-    CROOKED, PAGE, absent, case, just_beyond, no_secondary, nothing, secondary,
+use vmx_core::control::{
+    EntryControls, ExitControls, SecondaryControls, TertiaryControls, VmFunctions,
 };
-use crate::entry_case::{Base, Case, Editor, Exception};
+use vmx_core::entry_check::ExampleGuest::GuestReal;
+use vmx_core::vmcs::field::*;
+use vmx_core::{Capabilities, PhysicalAddress};
+
+use super::case::NotShown::{self, FeatureOnNoModel};
+use super::case::{Case, Edit, NOTHING, add, by, edits, set, values};
+use super::editing::*;
+use super::editor::Editor;
+
+const UNRESTRICTED: SecondaryControls = SecondaryControls::UNRESTRICTED_GUEST;
+const PML: SecondaryControls = SecondaryControls::ENABLE_PML;
+const MBEC: SecondaryControls = SecondaryControls::MODE_BASED_EXECUTE_CONTROL;
+const SPP: SecondaryControls = SecondaryControls::SUB_PAGE_WRITE_PERMISSIONS;
+const FUNCTIONS: SecondaryControls = SecondaryControls::ENABLE_VM_FUNCTIONS;
+const VE: SecondaryControls = SecondaryControls::EPT_VIOLATION_VE;
+const HLAT: TertiaryControls = TertiaryControls::ENABLE_HLAT;
+const NO_HLAT: NotShown = FeatureOnNoModel("HLAT");
 
 /// The cases.
-pub const CASES: &[Case] = &[
-    behind_ept(
-        "eptp-memory-type",
-        "write-through",
-        has_ept,
-        |e| eptp(e, 0b111, 4),
-        |e| {
-            let has_uncacheable = EptVpidCapabilities::UNCACHEABLE_STRUCTURES;
-            if e.capabilities.ept_vpid.contains(has_uncacheable) {
-                eptp(e, 0b111, 0);
-            }
-        },
-    ),
-    behind_ept("eptp-page-walk-length", "3", has_ept, |e| eptp(e, 0x38, 2 << 3), nothing),
-    behind_ept(
-        "eptp-page-walk-length",
-        "5",
-        |c| has_ept(c) && !c.ept_vpid.contains(EptVpidCapabilities::PAGE_WALK_5),
-        |e| eptp(e, 0x38, 4 << 3),
-        nothing,
-    ),
-    behind_ept(
-        "eptp-accessed-and-dirty",
-        "",
-        |c| has_ept(c) && !c.ept_vpid.contains(EptVpidCapabilities::ACCESSED_AND_DIRTY),
-        |e| eptp(e, 1 << 6, 1 << 6),
-        nothing,
-    ),
-    behind_ept(
-        "eptp-supervisor-shadow-stack",
-        "",
-        |c| has_ept(c) && !c.ept_vpid.contains(EptVpidCapabilities::SUPERVISOR_SHADOW_STACK),
-        |e| eptp(e, 1 << 7, 1 << 7),
-        nothing,
-    ),
-    behind_ept("eptp-reserved-bits", "bit 8", has_ept, |e| eptp(e, 1 << 8, 1 << 8), nothing),
-    behind_ept("eptp-reserved-bits", "bit 11", has_ept, |e| eptp(e, 1 << 11, 1 << 11), nothing),
-    behind_ept(
-        "eptp-within-physical-width",
-        "",
-        has_ept,
-        |e| {
-            let beyond = just_beyond(e).0;
-            eptp(e, beyond, beyond);
-        },
-        nothing,
-    ),
-    case(
-        "unrestricted-guest-needs-ept",
-        "",
-        has_ept,
-        |e| without_ept(e, SecondaryControls::UNRESTRICTED_GUEST),
-        nothing,
-    ),
-    case(
-        "pml-needs-ept",
-        "",
-        has_pml,
-        |e| {
-            without_ept(e, SecondaryControls::ENABLE_PML);
-            e.set(field::PML_ADDRESS, PAGE);
-        },
-        nothing,
-    ),
-    behind_ept("pml-address-aligned", "", has_pml, |e| pml(e, CROOKED), |e| pml(e, PAGE)),
-    behind_ept(
-        "pml-address-within-physical-width",
-        "",
-        has_pml,
-        |e| pml(e, just_beyond(e)),
-        |e| pml(e, PAGE),
-    ),
-    case(
-        "mode-based-execute-control-needs-ept",
-        "",
-        |c| c.secondary.allows(SecondaryControls::MODE_BASED_EXECUTE_CONTROL),
-        |e| without_ept(e, SecondaryControls::MODE_BASED_EXECUTE_CONTROL),
-        nothing,
-    ),
-    case(
-        "sub-page-write-permissions-need-ept",
-        "",
-        has_spp,
-        |e| {
-            without_ept(e, SecondaryControls::SUB_PAGE_WRITE_PERMISSIONS);
-            e.set(field::SUB_PAGE_PERMISSION_TABLE_POINTER, PAGE);
-        },
-        nothing,
-    ),
-    behind_ept(
-        "sub-page-permission-table-aligned",
-        "",
-        has_spp,
-        |e| spp(e, CROOKED),
-        |e| spp(e, PAGE),
-    ),
-    behind_ept(
-        "sub-page-permission-table-within-physical-width",
-        "",
-        has_spp,
-        |e| spp(e, just_beyond(e)),
-        |e| spp(e, PAGE),
-    ),
-    case(
-        "vm-function-reserved-bits",
-        "bit 63",
-        has_functions,
-        |e| {
-            secondary(e, SecondaryControls::ENABLE_VM_FUNCTIONS);
-            e.set(field::VM_FUNCTION_CONTROLS, VmFunctions::from_bits_retain(1 << 63));
-        },
-        |e| {
-            secondary(e, SecondaryControls::ENABLE_VM_FUNCTIONS);
-            e.set(field::VM_FUNCTION_CONTROLS, VmFunctions::empty());
-        },
-    ),
-    case(
-        "eptp-switching-needs-ept",
-        "",
-        has_functions,
-        |e| {
-            eptp_list(e, PAGE);
-            without_ept(e, SecondaryControls::empty());
-        },
-        nothing,
-    ),
-    behind_ept(
-        "eptp-list-aligned",
-        "",
-        has_functions,
-        |e| eptp_list(e, CROOKED),
-        |e| eptp_list(e, PAGE),
-    ),
-    behind_ept(
-        "eptp-list-within-physical-width",
-        "",
-        has_functions,
-        |e| eptp_list(e, just_beyond(e)),
-        |e| eptp_list(e, PAGE),
-    ),
-    case(
-        "ve-information-aligned",
-        "",
-        has_ve,
-        |e| ve_information(e, CROOKED),
-        |e| ve_information(e, PAGE),
-    ),
-    case(
-        "ve-information-within-physical-width",
-        "",
-        has_ve,
-        |e| ve_information(e, just_beyond(e)),
-        |e| ve_information(e, PAGE),
-    ),
+pub(super) const CASES: &[Case] = &[
+    behind(edits("eptp-memory-type", by(|e| eptp(e, 0b111, 4)), by(uncacheable)))
+        .of("write-through"),
+    behind(edits("eptp-page-walk-length", by(|e| eptp(e, 0x38, 2 << 3)), NOTHING)).of("3"),
+    behind(edits("eptp-page-walk-length", by(|e| eptp(e, 0x38, 4 << 3)), NOTHING))
+        .of("5")
+        .where_possible(|cpu| has_ept_without(cpu, EptVpidCapabilities::PAGE_WALK_5)),
+    behind(edits("eptp-accessed-and-dirty", add(EPT_POINTER, 1 << 6), NOTHING))
+        .where_possible(|cpu| has_ept_without(cpu, EptVpidCapabilities::ACCESSED_AND_DIRTY)),
+    behind(edits("eptp-supervisor-shadow-stack", add(EPT_POINTER, 1 << 7), NOTHING))
+        .where_possible(|cpu| has_ept_without(cpu, EptVpidCapabilities::SUPERVISOR_SHADOW_STACK)),
+    behind(edits("eptp-reserved-bits", add(EPT_POINTER, 1 << 8), NOTHING)).of("bit 8"),
+    behind(edits("eptp-reserved-bits", add(EPT_POINTER, 1 << 11), NOTHING)).of("bit 11"),
+    behind(edits("eptp-within-physical-width", by(eptp_beyond), NOTHING)),
+    edits("unrestricted-guest-needs-ept", by(|e| without_ept(e, UNRESTRICTED)), NOTHING)
+        .where_possible(has_ept),
+    edits("pml-needs-ept", by(|e| with_page_only(e, PML, PML_ADDRESS)), NOTHING)
+        .where_possible(|cpu| has_ept(cpu) && cpu.secondary.allows(PML)),
+    behind(aligned("pml-address-aligned", PML_ADDRESS)).secondary(PML).with(set(PML_INDEX, 511)),
+    behind(within_width("pml-address-within-physical-width", PML_ADDRESS))
+        .secondary(PML)
+        .with(set(PML_INDEX, 511)),
+    edits("mode-based-execute-control-needs-ept", by(|e| without_ept(e, MBEC)), NOTHING)
+        .where_possible(|cpu| cpu.secondary.allows(MBEC)),
+    edits("sub-page-write-permissions-need-ept", by(|e| with_page_only(e, SPP, SPPTP)), NOTHING)
+        .where_possible(|cpu| has_ept(cpu) && cpu.secondary.allows(SPP)),
+    behind(aligned("sub-page-permission-table-aligned", SPPTP)).secondary(SPP),
+    behind(within_width("sub-page-permission-table-within-physical-width", SPPTP)).secondary(SPP),
+    edits("pt-guest-physical-needs-ept", NOTHING, by(use_ept))
+        .secondary(SecondaryControls::PT_USES_GUEST_PHYSICAL)
+        .exit(ExitControls::CLEAR_IA32_RTIT_CTL)
+        .entry(EntryControls::LOAD_IA32_RTIT_CTL)
+        .not_shown(INTEL_PT),
+    values("vm-function-reserved-bits", VM_FUNCTION_CONTROLS, 1 << 63, 0)
+        .of("bit 63")
+        .secondary(FUNCTIONS)
+        .where_possible(has_eptp_switching),
+    edits("eptp-switching-needs-ept", by(switch_without_ept), NOTHING)
+        .where_possible(|cpu| has_eptp_switching(cpu) && cpu.secondary.allows(FUNCTIONS)),
+    behind(aligned("eptp-list-aligned", EPTP_LIST_ADDRESS))
+        .secondary(FUNCTIONS)
+        .with(SWITCH_EPTP)
+        .where_possible(has_eptp_switching),
+    behind(within_width("eptp-list-within-physical-width", EPTP_LIST_ADDRESS))
+        .secondary(FUNCTIONS)
+        .with(SWITCH_EPTP)
+        .where_possible(has_eptp_switching),
+    aligned("ve-information-aligned", VE_INFORMATION_ADDRESS).secondary(VE),
+    within_width("ve-information-within-physical-width", VE_INFORMATION_ADDRESS).secondary(VE),
+    edits("hlat-needs-ept", NOTHING, by(use_ept)).tertiary(HLAT).not_shown(NO_HLAT),
+    behind(values("hlat-pointer-reserved-bits", HLAT_POINTER, 1 << 5, PAGE))
+        .tertiary(HLAT)
+        .not_shown(NO_HLAT),
+    behind(within_width("hlat-pointer-within-physical-width", HLAT_POINTER))
+        .tertiary(HLAT)
+        .not_shown(NO_HLAT),
+    behind(edits("hlat-prefix-size", by(|e| hlat_prefix(e, 1)), by(|e| hlat_prefix(e, 0))))
+        .tertiary(HLAT)
+        .not_shown(NO_HLAT),
+    edits("ept-paging-write-needs-ept", NOTHING, by(use_ept))
+        .tertiary(TertiaryControls::EPT_PAGING_WRITE_CONTROL)
+        .not_shown(FeatureOnNoModel("EPT paging-write control")),
+    edits("guest-paging-verification-needs-ept", NOTHING, by(use_ept))
+        .tertiary(TertiaryControls::GUEST_PAGING_VERIFICATION)
+        .not_shown(FeatureOnNoModel("guest-paging verification")),
 ];
 
-/// The rules without a case.
-pub const EXCEPTIONS: &[Exception] = &[
-    absent("pt-guest-physical-needs-ept", "Intel PT"),
-    absent("hlat-needs-ept", "HLAT"),
-    absent("hlat-pointer-reserved-bits", "HLAT"),
-    absent("hlat-pointer-within-physical-width", "HLAT"),
-    absent("hlat-prefix-size", "HLAT"),
-    absent("ept-paging-write-needs-ept", "EPT paging-write control"),
-    absent("guest-paging-verification-needs-ept", "guest-paging verification"),
-];
+const SPPTP: Field<PhysicalAddress> = SUB_PAGE_PERMISSION_TABLE_POINTER;
+const SWITCH_EPTP: Edit = by(|e| e.set(VM_FUNCTION_CONTROLS, VmFunctions::EPTP_SWITCHING));
 
-/// A case that starts from the guest in real mode, because that is behind EPT.
-const fn behind_ept(
-    rule: &'static str,
-    what: &'static str,
-    possible: fn(&Capabilities) -> bool,
-    breaks: fn(&mut Editor<'_>),
-    edge: fn(&mut Editor<'_>),
-) -> Case {
-    Case { rule, what, base: Base::GuestReal, possible, breaks, edge }
+/// From the guest in real mode, because that is behind EPT.
+const fn behind(case: Case) -> Case {
+    case.on(GuestReal).where_possible(has_ept)
 }
 
 /// EPT, and the unrestricted guest that the base behind it is.
-fn has_ept(c: &Capabilities) -> bool {
-    c.secondary.allows(SecondaryControls::ENABLE_EPT | SecondaryControls::UNRESTRICTED_GUEST)
+fn has_ept(cpu: &Capabilities) -> bool {
+    cpu.secondary.allows(SecondaryControls::ENABLE_EPT | UNRESTRICTED)
 }
 
-fn has_pml(c: &Capabilities) -> bool {
-    has_ept(c) && c.secondary.allows(SecondaryControls::ENABLE_PML)
+fn has_ept_without(cpu: &Capabilities, feature: EptVpidCapabilities) -> bool {
+    has_ept(cpu) && !cpu.ept_vpid.contains(feature)
 }
 
-fn has_spp(c: &Capabilities) -> bool {
-    has_ept(c) && c.secondary.allows(SecondaryControls::SUB_PAGE_WRITE_PERMISSIONS)
-}
-
-fn has_functions(c: &Capabilities) -> bool {
-    has_ept(c)
-        && c.secondary.allows(SecondaryControls::ENABLE_VM_FUNCTIONS)
-        && c.vm_functions.contains(VmFunctions::EPTP_SWITCHING)
-}
-
-fn has_ve(c: &Capabilities) -> bool {
-    c.secondary.allows(SecondaryControls::EPT_VIOLATION_VE)
+fn has_eptp_switching(cpu: &Capabilities) -> bool {
+    has_ept(cpu) && cpu.vm_functions.contains(VmFunctions::EPTP_SWITCHING)
 }
 
 /// Replaces the bits of `mask` in the EPT pointer.
 fn eptp(e: &mut Editor<'_>, mask: u64, bits: u64) {
-    e.clear_bits(field::EPT_POINTER, mask);
-    e.set_bits(field::EPT_POINTER, bits);
+    e.clear_bits(EPT_POINTER, mask);
+    e.set_bits(EPT_POINTER, bits);
+}
+
+fn uncacheable(e: &mut Editor<'_>) {
+    if e.capabilities.ept_vpid.contains(EptVpidCapabilities::UNCACHEABLE_STRUCTURES) {
+        eptp(e, 0b111, 0);
+    }
+}
+
+fn eptp_beyond(e: &mut Editor<'_>) {
+    e.set_bits(EPT_POINTER, e.just_beyond());
 }
 
 fn without_ept(e: &mut Editor<'_>, controls: SecondaryControls) {
-    secondary(e, controls);
-    no_secondary(e, SecondaryControls::ENABLE_EPT);
+    e.turn_on(controls);
+    e.turn_off(SecondaryControls::ENABLE_EPT);
 }
 
-fn with_page(
-    e: &mut Editor<'_>,
-    control: SecondaryControls,
-    address: Field<PhysicalAddress>,
-    page: PhysicalAddress,
-) {
-    secondary(e, control);
-    e.set(address, page);
+/// A control that rests on EPT, with the page that it wants, without EPT.
+fn with_page_only(e: &mut Editor<'_>, control: SecondaryControls, address: Field<PhysicalAddress>) {
+    without_ept(e, control);
+    e.set(address, PhysicalAddress(PAGE));
 }
 
-fn pml(e: &mut Editor<'_>, page: PhysicalAddress) {
-    with_page(e, SecondaryControls::ENABLE_PML, field::PML_ADDRESS, page);
-    e.set(field::PML_INDEX, 511);
+fn switch_without_ept(e: &mut Editor<'_>) {
+    with_page_only(e, FUNCTIONS, EPTP_LIST_ADDRESS);
+    e.set(VM_FUNCTION_CONTROLS, VmFunctions::EPTP_SWITCHING);
 }
 
-fn spp(e: &mut Editor<'_>, page: PhysicalAddress) {
-    let control = SecondaryControls::SUB_PAGE_WRITE_PERMISSIONS;
-    with_page(e, control, field::SUB_PAGE_PERMISSION_TABLE_POINTER, page);
-}
-
-fn eptp_list(e: &mut Editor<'_>, page: PhysicalAddress) {
-    with_page(e, SecondaryControls::ENABLE_VM_FUNCTIONS, field::EPTP_LIST_ADDRESS, page);
-    e.set(field::VM_FUNCTION_CONTROLS, VmFunctions::EPTP_SWITCHING);
-}
-
-fn ve_information(e: &mut Editor<'_>, page: PhysicalAddress) {
-    with_page(e, SecondaryControls::EPT_VIOLATION_VE, field::VE_INFORMATION_ADDRESS, page);
+/// The largest prefix of the CPU, and some more.
+fn hlat_prefix(e: &mut Editor<'_>, too_much: u16) {
+    let largest = e.capabilities.ept_vpid.largest_hlat_prefix();
+    e.set(HLAT_PREFIX_SIZE, largest as u16 + too_much);
 }

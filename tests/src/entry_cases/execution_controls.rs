@@ -1,246 +1,134 @@
 //! The cases of the VM-execution control words and of what is neither APIC nor EPT.
 
-use vmx_core::Capabilities;
-use vmx_core::PhysicalAddress;
-use vmx_core::control::{PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls};
-use vmx_core::vmcs::field;
-
-use super::control_editing::{
-    BEYOND, CROOKED, PAGE, absent, always, case, highest_clear, just_beyond, lowest, no_pin,
-    no_primary, nothing, pin, primary, secondary, shadow,
+use vmx_core::control::{
+    EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
 };
-use crate::entry_case::{Case, Editor, Exception};
+use vmx_core::entry_check::ExampleGuest::GuestReal;
+use vmx_core::vmcs::field::*;
+use vmx_core::{Capabilities, PhysicalAddress};
+
+use super::case::NotShown::{self, FeatureOnNoModel};
+use super::case::{Case, Edit, NOTHING, beyond, by, edits, set, values};
+use super::editing::*;
+use super::editor::Editor;
+
+const PASID: NotShown = FeatureOnNoModel("PASID translation");
+const ACTIVATE_TERTIARY: PrimaryControls = PrimaryControls::ACTIVATE_TERTIARY_CONTROLS;
+const MSR_BITMAPS: PrimaryControls = PrimaryControls::USE_MSR_BITMAPS;
+const NMI_EXITING: PinBasedControls = PinBasedControls::NMI_EXITING;
+const VIRTUAL_NMIS: PinBasedControls = PinBasedControls::VIRTUAL_NMIS;
 
 /// The cases.
-pub const CASES: &[Case] = &[
-    case(
-        "pin-based-reserved-bits",
-        "a bit that must be 1",
-        always,
-        |e| {
-            e.clear_bits(field::PIN_BASED_CONTROLS, lowest(e.capabilities.pin_based.must_be_one));
-        },
-        nothing,
-    ),
-    case(
-        "pin-based-reserved-bits",
-        "a bit that must be 0",
-        always,
-        |e| {
-            e.set_bits(
-                field::PIN_BASED_CONTROLS,
-                highest_clear(e.capabilities.pin_based.may_be_one),
-            );
-        },
-        nothing,
-    ),
-    case(
-        "primary-reserved-bits",
-        "a bit that must be 1",
-        always,
-        |e| {
-            e.clear_bits(field::PRIMARY_CONTROLS, lowest(e.capabilities.primary.must_be_one));
-        },
-        nothing,
-    ),
-    case(
-        "primary-reserved-bits",
-        "a bit that must be 0",
-        always,
-        |e| {
-            e.set_bits(field::PRIMARY_CONTROLS, highest_clear(e.capabilities.primary.may_be_one));
-        },
-        nothing,
-    ),
-    case(
-        "secondary-reserved-bits",
-        "a bit that must be 0",
-        has_secondary,
-        |e| {
-            secondary(e, SecondaryControls::empty());
-            e.set_bits(
-                field::SECONDARY_CONTROLS,
-                highest_clear(e.capabilities.secondary.may_be_one),
-            );
-        },
-        |e| secondary(e, SecondaryControls::empty()),
-    ),
-    case(
-        "tertiary-reserved-bits",
-        "a bit that must be 0",
-        has_tertiary,
-        |e| {
-            primary(e, PrimaryControls::ACTIVATE_TERTIARY_CONTROLS);
-            e.set(field::TERTIARY_CONTROLS, TertiaryControls::from_bits_retain(1 << 63));
-        },
-        |e| e.set(field::TERTIARY_CONTROLS, TertiaryControls::from_bits_retain(1 << 63)),
-    ),
-    case(
-        "cr3-target-count",
-        "one too many",
-        always,
-        |e| {
-            e.set(field::CR3_TARGET_COUNT, e.capabilities.misc.cr3_target_count() + 1);
-        },
-        |e| e.set(field::CR3_TARGET_COUNT, e.capabilities.misc.cr3_target_count()),
-    ),
-    case(
-        "io-bitmaps-aligned",
-        "bitmap A",
-        always,
-        |e| io_bitmaps(e, CROOKED, PAGE),
-        |e| io_bitmaps(e, PAGE, PAGE),
-    ),
-    case(
-        "io-bitmaps-aligned",
-        "bitmap B",
-        always,
-        |e| io_bitmaps(e, PAGE, CROOKED),
-        |e| io_bitmaps(e, PAGE, PAGE),
-    ),
-    case(
-        "io-bitmaps-within-physical-width",
-        "bitmap A",
-        always,
-        |e| io_bitmaps(e, BEYOND, PAGE),
-        |e| io_bitmaps(e, PAGE, PAGE),
-    ),
-    case(
-        "io-bitmaps-within-physical-width",
-        "bitmap B",
-        always,
-        |e| io_bitmaps(e, PAGE, just_beyond(e)),
-        |e| io_bitmaps(e, PAGE, PAGE),
-    ),
-    case("msr-bitmap-aligned", "bit 2", always, |e| msr_bitmap(e, CROOKED), no_msr_bitmap),
-    case(
-        "msr-bitmap-within-physical-width",
-        "bit 52",
-        always,
-        |e| msr_bitmap(e, BEYOND),
-        no_msr_bitmap,
-    ),
-    case(
-        "msr-bitmap-within-physical-width",
-        "first bit beyond",
-        always,
-        |e| msr_bitmap(e, just_beyond(e)),
-        no_msr_bitmap,
-    ),
-    case(
-        "virtual-nmis-need-nmi-exiting",
-        "",
-        has_virtual_nmis,
-        |e| {
-            pin(e, PinBasedControls::VIRTUAL_NMIS);
-            no_pin(e, PinBasedControls::NMI_EXITING);
-        },
-        |e| pin(e, PinBasedControls::VIRTUAL_NMIS | PinBasedControls::NMI_EXITING),
-    ),
-    case(
+pub(super) const CASES: &[Case] = &[
+    must_be_1("pin-based-reserved-bits", |e| {
+        e.clear_bits(PIN_BASED_CONTROLS, lowest(e.capabilities.pin_based.must_be_one));
+    }),
+    must_be_0("pin-based-reserved-bits", |e| {
+        e.set_bits(PIN_BASED_CONTROLS, highest_clear(e.capabilities.pin_based.may_be_one));
+    }),
+    must_be_1("primary-reserved-bits", |e| {
+        e.clear_bits(PRIMARY_CONTROLS, lowest(e.capabilities.primary.must_be_one));
+    }),
+    must_be_0("primary-reserved-bits", |e| {
+        e.set_bits(PRIMARY_CONTROLS, highest_clear(e.capabilities.primary.may_be_one));
+    }),
+    must_be_0("secondary-reserved-bits", |e| {
+        e.set_bits(SECONDARY_CONTROLS, highest_clear(e.capabilities.secondary.may_be_one));
+    })
+    .after(|e| e.turn_on(SecondaryControls::empty()))
+    .where_possible(has_reserved_secondary),
+    edits("tertiary-reserved-bits", primary(ACTIVATE_TERTIARY), NOTHING)
+        .of("a bit that must be 0")
+        .with(set(TERTIARY_CONTROLS, 1 << 63))
+        .where_possible(|cpu| cpu.primary.allows(ACTIVATE_TERTIARY)),
+    edits("cr3-target-count", by(|e| cr3_targets(e, 1)), by(|e| cr3_targets(e, 0)))
+        .of("one too many"),
+    aligned("io-bitmaps-aligned", IO_BITMAP_A).of("bitmap A").after(io_bitmaps),
+    aligned("io-bitmaps-aligned", IO_BITMAP_B).of("bitmap B").after(io_bitmaps),
+    values("io-bitmaps-within-physical-width", IO_BITMAP_A, BEYOND, PAGE)
+        .of("bitmap A")
+        .after(io_bitmaps),
+    within_width("io-bitmaps-within-physical-width", IO_BITMAP_B).of("bitmap B").after(io_bitmaps),
+    edits("msr-bitmap-aligned", set(MSR_BITMAP, CROOKED), NO_MSR_BITMAP)
+        .of("bit 2")
+        .primary(MSR_BITMAPS),
+    edits("msr-bitmap-within-physical-width", set(MSR_BITMAP, BEYOND), NO_MSR_BITMAP)
+        .of("bit 52")
+        .primary(MSR_BITMAPS),
+    edits("msr-bitmap-within-physical-width", beyond(MSR_BITMAP), NO_MSR_BITMAP)
+        .of("first bit beyond")
+        .primary(MSR_BITMAPS),
+    edits("virtual-nmis-need-nmi-exiting", no_pin(NMI_EXITING), pin(NMI_EXITING)).pin(VIRTUAL_NMIS),
+    edits(
         "nmi-window-exiting-needs-virtual-nmis",
-        "",
-        has_virtual_nmis,
-        |e| {
-            no_pin(e, PinBasedControls::VIRTUAL_NMIS);
-            primary(e, PrimaryControls::NMI_WINDOW_EXITING);
-        },
-        |e| pin(e, PinBasedControls::VIRTUAL_NMIS | PinBasedControls::NMI_EXITING),
-    ),
-    case(
-        "vpid-not-zero",
-        "",
-        |c| c.secondary.allows(SecondaryControls::ENABLE_VPID),
-        |e| {
-            secondary(e, SecondaryControls::ENABLE_VPID);
-            e.set(field::VPID, 0);
-        },
-        |e| {
-            secondary(e, SecondaryControls::ENABLE_VPID);
-            e.set(field::VPID, 1);
-        },
-    ),
-    case(
-        "vmcs-shadowing-bitmaps-aligned",
-        "VMREAD bitmap",
-        has_shadowing,
-        |e| shadow(e, CROOKED, PAGE),
-        |e| shadow(e, PAGE, PAGE),
-    ),
-    case(
-        "vmcs-shadowing-bitmaps-aligned",
-        "VMWRITE bitmap",
-        has_shadowing,
-        |e| shadow(e, PAGE, CROOKED),
-        |e| shadow(e, PAGE, PAGE),
-    ),
-    case(
+        by(|e| {
+            e.turn_off(VIRTUAL_NMIS);
+            e.turn_on(PrimaryControls::NMI_WINDOW_EXITING);
+        }),
+        pin(VIRTUAL_NMIS.union(NMI_EXITING)),
+    )
+    .where_possible(|cpu| cpu.pin_based.allows(VIRTUAL_NMIS)),
+    values("vpid-not-zero", VPID, 0, 1).secondary(SecondaryControls::ENABLE_VPID),
+    shadowing(aligned("vmcs-shadowing-bitmaps-aligned", VMREAD_BITMAP_ADDRESS)).of("VMREAD bitmap"),
+    shadowing(aligned("vmcs-shadowing-bitmaps-aligned", VMWRITE_BITMAP_ADDRESS))
+        .of("VMWRITE bitmap"),
+    shadowing(within_width("vmcs-shadowing-bitmaps-within-physical-width", VMREAD_BITMAP_ADDRESS))
+        .of("VMREAD bitmap"),
+    shadowing(values(
         "vmcs-shadowing-bitmaps-within-physical-width",
-        "VMREAD bitmap",
-        has_shadowing,
-        |e| shadow(e, just_beyond(e), PAGE),
-        |e| shadow(e, PAGE, PAGE),
-    ),
-    case(
-        "vmcs-shadowing-bitmaps-within-physical-width",
-        "VMWRITE bitmap",
-        has_shadowing,
-        |e| shadow(e, PAGE, BEYOND),
-        |e| shadow(e, PAGE, PAGE),
-    ),
-    case(
-        "tsc-multiplier-not-zero",
-        "",
-        |c| c.secondary.allows(SecondaryControls::USE_TSC_SCALING),
-        |e| {
-            secondary(e, SecondaryControls::USE_TSC_SCALING);
-            e.set(field::TSC_MULTIPLIER, 0);
-        },
-        |e| {
-            secondary(e, SecondaryControls::USE_TSC_SCALING);
-            e.set(field::TSC_MULTIPLIER, 1 << 48);
-        },
-    ),
+        VMWRITE_BITMAP_ADDRESS,
+        BEYOND,
+        PAGE,
+    ))
+    .of("VMWRITE bitmap"),
+    edits("pt-guest-physical-needs-load-rtit-ctl", NOTHING, entry(LOAD_RTIT_CTL))
+        .on(GuestReal)
+        .secondary(SecondaryControls::PT_USES_GUEST_PHYSICAL)
+        .exit(CLEAR_RTIT_CTL)
+        .not_shown(INTEL_PT),
+    edits("pt-guest-physical-needs-clear-rtit-ctl", NOTHING, exit(CLEAR_RTIT_CTL))
+        .on(GuestReal)
+        .secondary(SecondaryControls::PT_USES_GUEST_PHYSICAL)
+        .entry(LOAD_RTIT_CTL)
+        .not_shown(INTEL_PT),
+    values("tsc-multiplier-not-zero", TSC_MULTIPLIER, 0, 1 << 48)
+        .secondary(SecondaryControls::USE_TSC_SCALING),
+    aligned("pasid-directories-aligned", HIGH_PASID_DIRECTORY_ADDRESS)
+        .secondary(SecondaryControls::PASID_TRANSLATION)
+        .not_shown(PASID),
+    within_width("pasid-directories-within-physical-width", LOW_PASID_DIRECTORY_ADDRESS)
+        .secondary(SecondaryControls::PASID_TRANSLATION)
+        .not_shown(PASID),
 ];
 
-/// The rules without a case.
-pub const EXCEPTIONS: &[Exception] = &[
-    absent("pt-guest-physical-needs-load-rtit-ctl", "Intel PT"),
-    absent("pt-guest-physical-needs-clear-rtit-ctl", "Intel PT"),
-    absent("pasid-directories-aligned", "PASID translation"),
-    absent("pasid-directories-within-physical-width", "PASID translation"),
-];
-
-fn has_secondary(c: &Capabilities) -> bool {
-    c.primary.allows(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS)
-        && c.secondary.may_be_one != u32::MAX
-}
-
-fn has_tertiary(c: &Capabilities) -> bool {
-    c.primary.allows(PrimaryControls::ACTIVATE_TERTIARY_CONTROLS)
-}
-
-fn has_virtual_nmis(c: &Capabilities) -> bool {
-    c.pin_based.allows(PinBasedControls::VIRTUAL_NMIS)
-}
-
-fn has_shadowing(c: &Capabilities) -> bool {
-    c.secondary.allows(SecondaryControls::VMCS_SHADOWING)
-}
-
-fn io_bitmaps(e: &mut Editor<'_>, a: PhysicalAddress, b: PhysicalAddress) {
-    primary(e, PrimaryControls::USE_IO_BITMAPS);
-    e.set(field::IO_BITMAP_A, a);
-    e.set(field::IO_BITMAP_B, b);
-}
-
-fn msr_bitmap(e: &mut Editor<'_>, address: PhysicalAddress) {
-    primary(e, PrimaryControls::USE_MSR_BITMAPS);
-    e.set(field::MSR_BITMAP, address);
-}
+const LOAD_RTIT_CTL: EntryControls = EntryControls::LOAD_IA32_RTIT_CTL;
+const CLEAR_RTIT_CTL: ExitControls = ExitControls::CLEAR_IA32_RTIT_CTL;
 
 /// The address is as it may be where nobody looks.
-fn no_msr_bitmap(e: &mut Editor<'_>) {
-    msr_bitmap(e, CROOKED);
-    no_primary(e, PrimaryControls::USE_MSR_BITMAPS);
+const NO_MSR_BITMAP: Edit = by(|e| {
+    e.set(MSR_BITMAP, PhysicalAddress(CROOKED));
+    e.turn_off(MSR_BITMAPS);
+});
+
+/// Both bitmaps of VMCS shadowing.
+const fn shadowing(case: Case) -> Case {
+    case.secondary(SecondaryControls::VMCS_SHADOWING).after(|e| {
+        e.set(VMREAD_BITMAP_ADDRESS, PhysicalAddress(PAGE));
+        e.set(VMWRITE_BITMAP_ADDRESS, PhysicalAddress(PAGE));
+    })
+}
+
+fn has_reserved_secondary(cpu: &Capabilities) -> bool {
+    cpu.primary.allows(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS)
+        && cpu.secondary.may_be_one != u32::MAX
+}
+
+fn cr3_targets(e: &mut Editor<'_>, too_many: u32) {
+    e.set(CR3_TARGET_COUNT, e.capabilities.misc.cr3_target_count() + too_many);
+}
+
+fn io_bitmaps(e: &mut Editor<'_>) {
+    e.turn_on(PrimaryControls::USE_IO_BITMAPS);
+    e.set(IO_BITMAP_A, PhysicalAddress(PAGE));
+    e.set(IO_BITMAP_B, PhysicalAddress(PAGE));
 }

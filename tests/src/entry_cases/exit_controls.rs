@@ -1,118 +1,56 @@
 //! The cases of the VM-exit control fields.
 
-use vmx_core::Capabilities;
 use vmx_core::PhysicalAddress;
-use vmx_core::control::{ExitControls, PinBasedControls, SecondaryExitControls};
-use vmx_core::vmcs::field;
+use vmx_core::control::{ExitControls, PinBasedControls};
+use vmx_core::vmcs::field::*;
 
-use super::SCRATCH;
-use super::control_editing::{
-    always, case, exit, highest_clear, just_beyond, lowest, no_pin, nothing, pin,
-};
-use crate::entry_case::{Case, Editor};
+use super::case::{Case, beyond, by, edits, set, values};
+use super::editing::*;
+use super::editor::Editor;
+
+const TIMER: PinBasedControls = PinBasedControls::ACTIVATE_VMX_PREEMPTION_TIMER;
+const SAVE_TIMER: ExitControls = ExitControls::SAVE_VMX_PREEMPTION_TIMER_VALUE;
 
 /// The cases.
-pub const CASES: &[Case] = &[
-    case(
-        "exit-reserved-bits",
-        "a bit that must be 1",
-        always,
-        |e| {
-            e.clear_bits(field::VM_EXIT_CONTROLS, lowest(e.capabilities.exit.must_be_one));
-        },
-        nothing,
-    ),
-    case(
-        "exit-reserved-bits",
-        "a bit that must be 0",
-        |c| c.exit.may_be_one != u32::MAX,
-        |e| {
-            e.set_bits(field::VM_EXIT_CONTROLS, highest_clear(e.capabilities.exit.may_be_one));
-        },
-        nothing,
-    ),
-    case(
-        "secondary-exit-reserved-bits",
-        "bit 31",
-        has_secondary_exit,
-        |e| {
-            exit(e, ExitControls::ACTIVATE_SECONDARY_CONTROLS);
-            let reserved = SecondaryExitControls::from_bits_retain(1 << 31);
-            e.set(field::SECONDARY_VM_EXIT_CONTROLS, reserved);
-        },
-        |e| {
-            exit(e, ExitControls::ACTIVATE_SECONDARY_CONTROLS);
-            e.set(field::SECONDARY_VM_EXIT_CONTROLS, SecondaryExitControls::empty());
-        },
-    ),
-    case(
-        "save-preemption-timer-needs-preemption-timer",
-        "",
-        |c| c.exit.allows(ExitControls::SAVE_VMX_PREEMPTION_TIMER_VALUE),
-        |e| {
-            no_pin(e, PinBasedControls::ACTIVATE_VMX_PREEMPTION_TIMER);
-            exit(e, ExitControls::SAVE_VMX_PREEMPTION_TIMER_VALUE);
-        },
-        |e| {
-            pin(e, PinBasedControls::ACTIVATE_VMX_PREEMPTION_TIMER);
-            exit(e, ExitControls::SAVE_VMX_PREEMPTION_TIMER_VALUE);
-            e.set(field::VMX_PREEMPTION_TIMER_VALUE, 100_000);
-        },
-    ),
-    case(
-        "exit-msr-store-area-aligned",
-        "",
-        always,
-        |e| exit_store(e, SCRATCH + 8, 1),
-        |e| exit_store(e, SCRATCH + 8, 0),
-    ),
-    case(
+pub(super) const CASES: &[Case] = &[
+    must_be_1("exit-reserved-bits", |e| {
+        e.clear_bits(VM_EXIT_CONTROLS, lowest(e.capabilities.exit.must_be_one));
+    }),
+    must_be_0("exit-reserved-bits", |e| {
+        e.set_bits(VM_EXIT_CONTROLS, highest_clear(e.capabilities.exit.may_be_one));
+    })
+    .where_possible(|cpu| cpu.exit.may_be_one != u32::MAX),
+    values("secondary-exit-reserved-bits", SECONDARY_VM_EXIT_CONTROLS, 1 << 31, 0)
+        .of("bit 31")
+        .exit(ExitControls::ACTIVATE_SECONDARY_CONTROLS),
+    edits("save-preemption-timer-needs-preemption-timer", no_pin(TIMER), by(use_timer))
+        .exit(SAVE_TIMER),
+    msr_area_aligned("exit-msr-store-area-aligned", STORE, STORE_COUNT),
+    msr_area_within_width("exit-msr-store-area-within-physical-width", STORE, STORE_COUNT),
+    edits(
         "exit-msr-store-area-within-physical-width",
-        "first byte",
-        always,
-        |e| exit_store(e, just_beyond(e).0, 1),
-        |e| exit_store(e, just_beyond(e).0, 0),
-    ),
-    case(
-        "exit-msr-store-area-within-physical-width",
-        "last byte",
-        always,
-        |e| exit_store(e, just_beyond(e).0 - 16, 2),
-        |e| exit_store(e, just_beyond(e).0, 0),
-    ),
-    case(
-        "exit-msr-load-area-aligned",
-        "",
-        always,
-        |e| exit_load(e, SCRATCH + 8, 1),
-        |e| exit_load(e, SCRATCH + 8, 0),
-    ),
-    case(
+        by(|e| two_msrs_beyond(e, STORE, STORE_COUNT)),
+        set(STORE_COUNT, 0),
+    )
+    .of("last byte")
+    .with(beyond(STORE)),
+    msr_area_aligned("exit-msr-load-area-aligned", LOAD, LOAD_COUNT),
+    msr_area_within_width("exit-msr-load-area-within-physical-width", LOAD, LOAD_COUNT),
+    edits(
         "exit-msr-load-area-within-physical-width",
-        "first byte",
-        always,
-        |e| exit_load(e, just_beyond(e).0, 1),
-        |e| exit_load(e, just_beyond(e).0, 0),
-    ),
-    case(
-        "exit-msr-load-area-within-physical-width",
-        "last byte",
-        always,
-        |e| exit_load(e, just_beyond(e).0 - 16, 2),
-        |e| exit_load(e, just_beyond(e).0, 0),
-    ),
+        by(|e| two_msrs_beyond(e, LOAD, LOAD_COUNT)),
+        set(LOAD_COUNT, 0),
+    )
+    .of("last byte")
+    .with(beyond(LOAD)),
 ];
 
-fn has_secondary_exit(c: &Capabilities) -> bool {
-    c.exit.allows(ExitControls::ACTIVATE_SECONDARY_CONTROLS)
-}
+const STORE: Field<PhysicalAddress> = VM_EXIT_MSR_STORE_ADDRESS;
+const STORE_COUNT: Field<u32> = VM_EXIT_MSR_STORE_COUNT;
+const LOAD: Field<PhysicalAddress> = VM_EXIT_MSR_LOAD_ADDRESS;
+const LOAD_COUNT: Field<u32> = VM_EXIT_MSR_LOAD_COUNT;
 
-fn exit_store(e: &mut Editor<'_>, address: u64, count: u32) {
-    e.set(field::VM_EXIT_MSR_STORE_ADDRESS, PhysicalAddress(address));
-    e.set(field::VM_EXIT_MSR_STORE_COUNT, count);
-}
-
-fn exit_load(e: &mut Editor<'_>, address: u64, count: u32) {
-    e.set(field::VM_EXIT_MSR_LOAD_ADDRESS, PhysicalAddress(address));
-    e.set(field::VM_EXIT_MSR_LOAD_COUNT, count);
+fn use_timer(e: &mut Editor<'_>) {
+    e.turn_on(TIMER);
+    e.set(VMX_PREEMPTION_TIMER_VALUE, 100_000);
 }

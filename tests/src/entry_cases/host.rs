@@ -3,347 +3,164 @@
 //! VM exit loads what an edge writes here, so an edge changes only what the host does
 //! not use, or can live with.
 
-use vmx_core::Capabilities;
 use vmx_core::cet::CetControl;
-use vmx_core::control::{ExitControls, SecondaryExitControls};
-use vmx_core::vmcs::field;
-use vmx_core::vmcs::field::Field;
+use vmx_core::control::{EntryControls, ExitControls, SecondaryExitControls};
+use vmx_core::entry_check::ExampleGuest::Guest32;
+use vmx_core::vmcs::field::*;
 
-use crate::entry_case::{Base, Case, Editor, Exception, NotShown};
+use super::case::NotShown::{Departure, Needs32BitHost};
+use super::case::{Case, NOTHING, add, by, clear, edits, set, values};
+use super::editing::*;
+use super::editor::Editor;
 
-/// Canonical for no width of linear addresses.
-const NOT_CANONICAL: u64 = 0x4000_0000_0000_0000;
-/// The lowest canonical address of the upper half.
-const HIGH: u64 = 0xFFFF_8000_0000_0000;
-const CR4_CET: u64 = 1 << 23;
+const LOAD_CET: ExitControls = ExitControls::LOAD_CET_STATE;
 /// The data segment of the host's GDT.
-const DATA: u16 = 0x10;
+const DATA: u64 = 0x10;
 
 /// The cases.
 pub(super) const CASES: &[Case] = &[
-    case(
-        "host-cr0-fixed-bits",
-        "NE = 0",
-        always,
-        |e| e.clear_bits(field::HOST_CR0, 1 << 5),
-        |e| e.set_bits(field::HOST_CR0, 1 << 18),
-    ),
-    case(
-        "host-cr0-fixed-bits",
-        "bit 32",
-        always,
-        |e| e.set_bits(field::HOST_CR0, 1 << 32),
-        nothing,
-    ),
-    case(
-        "host-cr4-fixed-bits",
-        "VMXE = 0",
-        always,
-        |e| e.clear_bits(field::HOST_CR4, 1 << 13),
-        |e| e.set_bits(field::HOST_CR4, 1 << 2),
-    ),
-    case(
-        "host-cr4-fixed-bits",
-        "bit 63",
-        always,
-        |e| e.set_bits(field::HOST_CR4, 1 << 63),
-        nothing,
-    ),
+    edits("host-cr0-fixed-bits", clear(HOST_CR0, 1 << 5), add(HOST_CR0, 1 << 18)).of("NE = 0"),
+    edits("host-cr0-fixed-bits", add(HOST_CR0, 1 << 32), NOTHING).of("bit 32"),
+    edits("host-cr4-fixed-bits", clear(HOST_CR4, CR4_VMXE), add(HOST_CR4, 1 << 2)).of("VMXE = 0"),
+    edits("host-cr4-fixed-bits", add(HOST_CR4, 1 << 63), NOTHING).of("bit 63"),
     // Without "load CET state", the second processor does not look: departure
     // host-cr4-cet-without-wp.
-    case(
-        "host-cr4-cet-needs-cr0-wp",
-        "",
-        has_cet,
-        |e| {
-            load_cet(e);
-            e.set_bits(field::HOST_CR4, CR4_CET);
-            e.clear_bits(field::HOST_CR0, 1 << 16);
-        },
-        load_cet,
-    ),
-    case(
-        "host-cr3-within-physical-width",
-        "bit 52",
-        always,
-        |e| e.set_bits(field::HOST_CR3, 1 << 52),
-        |e| e.set_bits(field::HOST_CR3, 1 << 3),
-    ),
-    case(
-        "host-cr3-within-physical-width",
-        "first bit beyond",
-        always,
-        |e| {
-            e.set_bits(field::HOST_CR3, 1 << (e.capabilities.physical_address_width % 64));
-        },
-        nothing,
-    ),
-    case(
-        "host-sysenter-esp-canonical",
-        "",
-        always,
-        |e| e.set(field::HOST_IA32_SYSENTER_ESP, NOT_CANONICAL),
-        |e| e.set(field::HOST_IA32_SYSENTER_ESP, HIGH),
-    ),
-    case(
-        "host-sysenter-eip-canonical",
-        "",
-        always,
-        |e| e.set(field::HOST_IA32_SYSENTER_EIP, NOT_CANONICAL),
-        |e| e.set(field::HOST_IA32_SYSENTER_EIP, HIGH),
-    ),
-    case("host-pat-memory-types", "entry 7 is 2", has_pat, |e| pat(e, 2), |e| pat(e, 1)),
-    case("host-pat-memory-types", "entry 7 is 3", has_pat, |e| pat(e, 3), |e| pat(e, 4)),
-    case("host-pat-memory-types", "entry 7 is 8", has_pat, |e| pat(e, 8), |e| pat(e, 7)),
-    case("host-efer-reserved-bits", "bit 1", has_efer, |e| efer(e, 1 << 1, 0), |e| efer(e, 0, 0)),
-    case("host-efer-reserved-bits", "bit 32", has_efer, |e| efer(e, 1 << 32, 0), |e| efer(e, 0, 0)),
-    case("host-efer-lma", "", has_efer, |e| efer(e, 0, 1 << 10), |e| efer(e, 0, 0)),
-    case("host-efer-lme", "", has_efer, |e| efer(e, 0, 1 << 8), |e| efer(e, 0, 0)),
-    case("host-s-cet-reserved-bits", "bit 6", has_cet, |e| s_cet(e, 1 << 6), load_cet),
-    case("host-s-cet-reserved-bits", "bit 9", has_cet, |e| s_cet(e, 1 << 9), load_cet),
-    case(
-        "host-s-cet-suppress-and-tracker",
-        "",
-        has_cet,
-        |e| s_cet(e, 3 << 10),
-        |e| s_cet(e, CetControl::SUPPRESS.bits()),
-    ),
-    case("host-ssp-aligned", "bit 0", has_cet, |e| ssp(e, 0x1001), load_cet),
-    case("host-ssp-aligned", "bit 1", has_cet, |e| ssp(e, 0x1002), load_cet),
-    case(
+    edits("host-cr4-cet-needs-cr0-wp", by(cet_without_wp), NOTHING).exit(LOAD_CET),
+    edits("host-cr3-within-physical-width", add(HOST_CR3, 1 << 52), add(HOST_CR3, 1 << 3))
+        .of("bit 52"),
+    edits("host-cr3-within-physical-width", by(|e| e.set_bits(HOST_CR3, e.just_beyond())), NOTHING)
+        .of("first bit beyond"),
+    values("host-sysenter-esp-canonical", HOST_IA32_SYSENTER_ESP, NOT_CANONICAL, HIGH_HALF),
+    values("host-sysenter-eip-canonical", HOST_IA32_SYSENTER_EIP, NOT_CANONICAL, HIGH_HALF),
+    values("host-perf-global-ctrl-reserved-bits", HOST_IA32_PERF_GLOBAL_CTRL, 1 << 63, 1)
+        .exit(ExitControls::LOAD_IA32_PERF_GLOBAL_CTRL)
+        .not_shown(Departure("host-perf-global-ctrl-unchecked")),
+    pat("entry 7 is 2", 2, 1),
+    pat("entry 7 is 3", 3, 4),
+    pat("entry 7 is 8", 8, 7),
+    efer(edits("host-efer-reserved-bits", add(HOST_IA32_EFER, 1 << 1), NOTHING)).of("bit 1"),
+    efer(edits("host-efer-reserved-bits", add(HOST_IA32_EFER, 1 << 32), NOTHING)).of("bit 32"),
+    efer(edits("host-efer-lma", clear(HOST_IA32_EFER, 1 << 10), NOTHING)),
+    efer(edits("host-efer-lme", clear(HOST_IA32_EFER, 1 << 8), NOTHING)),
+    s_cet("host-s-cet-reserved-bits", 1 << 6).of("bit 6"),
+    s_cet("host-s-cet-reserved-bits", 1 << 9).of("bit 9"),
+    edits("host-s-cet-suppress-and-tracker", add(HOST_S_CET, 3 << 10), add(HOST_S_CET, SUPPRESS))
+        .exit(LOAD_CET),
+    ssp("host-ssp-aligned", 0x1001).of("bit 0"),
+    ssp("host-ssp-aligned", 0x1002).of("bit 1"),
+    edits(
         "host-interrupt-ssp-table-canonical",
-        "",
-        has_cet,
-        |e| {
-            load_cet(e);
-            e.set(field::HOST_INTERRUPT_SSP_TABLE_ADDR, NOT_CANONICAL);
-        },
-        load_cet,
+        set(HOST_INTERRUPT_SSP_TABLE_ADDR, NOT_CANONICAL),
+        NOTHING,
+    )
+    .exit(LOAD_CET),
+    values("host-pkrs-high-half", HOST_IA32_PKRS, 1 << 32, 0xFFFF_FFFF)
+        .exit(ExitControls::LOAD_PKRS)
+        .not_shown(Departure("pkrs-upper-half-lost")),
+    fred("host-fred-config-reserved-bits", HOST_IA32_FRED_CONFIG, 1 << 11, 1 << 12),
+    fred("host-fred-config-canonical", HOST_IA32_FRED_CONFIG, NOT_CANONICAL, HIGH_HALF),
+    fred("host-fred-stack-pointers-aligned", HOST_IA32_FRED_RSP3, 0x20, 0x40),
+    fred("host-fred-stack-pointers-canonical", HOST_IA32_FRED_RSP1, NOT_CANONICAL, HIGH_HALF),
+    fred("host-fred-shadow-stack-pointers-aligned", HOST_IA32_FRED_SSP2, 4, 8),
+    fred(
+        "host-fred-shadow-stack-pointers-canonical",
+        HOST_IA32_FRED_SSP3,
+        NOT_CANONICAL,
+        HIGH_HALF,
     ),
-    case(
-        "host-spec-ctrl-reserved-bits",
-        "bit 9",
-        has_spec_ctrl,
-        |e| spec_ctrl(e, 1 << 9),
-        |e| spec_ctrl(e, 0),
-    ),
-    case(
-        "host-spec-ctrl-reserved-bits",
-        "bit 11",
-        has_spec_ctrl,
-        |e| spec_ctrl(e, 1 << 11),
-        |e| spec_ctrl(e, 0),
-    ),
+    values("host-spec-ctrl-reserved-bits", HOST_IA32_SPEC_CTRL, 1 << 9, 0)
+        .of("bit 9")
+        .secondary_exit(SecondaryExitControls::LOAD_IA32_SPEC_CTRL),
+    values("host-spec-ctrl-reserved-bits", HOST_IA32_SPEC_CTRL, 1 << 11, 0)
+        .of("bit 11")
+        .secondary_exit(SecondaryExitControls::LOAD_IA32_SPEC_CTRL),
     // Segments.
-    case(
-        "host-selectors-rpl-and-ti",
-        "CS",
-        always,
-        |e| e.set_bits(field::HOST_CS_SELECTOR, 1),
-        nothing,
-    ),
-    case(
-        "host-selectors-rpl-and-ti",
-        "SS",
-        always,
-        |e| e.set_bits(field::HOST_SS_SELECTOR, 2),
-        |e| e.set(field::HOST_SS_SELECTOR, DATA),
-    ),
-    case(
-        "host-selectors-rpl-and-ti",
-        "DS",
-        always,
-        |e| e.set_bits(field::HOST_DS_SELECTOR, 4),
-        |e| e.set(field::HOST_DS_SELECTOR, DATA),
-    ),
-    case(
-        "host-selectors-rpl-and-ti",
-        "ES",
-        always,
-        |e| e.set_bits(field::HOST_ES_SELECTOR, 1),
-        |e| e.set(field::HOST_ES_SELECTOR, DATA),
-    ),
-    case(
-        "host-selectors-rpl-and-ti",
-        "FS",
-        always,
-        |e| e.set_bits(field::HOST_FS_SELECTOR, 2),
-        |e| e.set(field::HOST_FS_SELECTOR, DATA),
-    ),
-    case(
-        "host-selectors-rpl-and-ti",
-        "GS",
-        always,
-        |e| e.set_bits(field::HOST_GS_SELECTOR, 4),
-        |e| e.set(field::HOST_GS_SELECTOR, DATA),
-    ),
-    case(
-        "host-selectors-rpl-and-ti",
-        "TR",
-        always,
-        |e| e.set_bits(field::HOST_TR_SELECTOR, 4),
-        nothing,
-    ),
-    case("host-cs-selector-not-null", "", always, |e| e.set(field::HOST_CS_SELECTOR, 0), nothing),
-    case("host-tr-selector-not-null", "", always, |e| e.set(field::HOST_TR_SELECTOR, 0), nothing),
-    case(
-        "host-fs-base-canonical",
-        "",
-        always,
-        |e| e.set(field::HOST_FS_BASE, NOT_CANONICAL),
-        nothing,
-    ),
-    case(
-        "host-gs-base-canonical",
-        "",
-        always,
-        |e| e.set(field::HOST_GS_BASE, NOT_CANONICAL),
-        nothing,
-    ),
-    case(
-        "host-gdtr-base-canonical",
-        "",
-        always,
-        |e| e.set(field::HOST_GDTR_BASE, NOT_CANONICAL),
-        nothing,
-    ),
-    case(
-        "host-idtr-base-canonical",
-        "",
-        always,
-        |e| e.set(field::HOST_IDTR_BASE, NOT_CANONICAL),
-        nothing,
-    ),
-    case(
-        "host-tr-base-canonical",
-        "",
-        always,
-        |e| e.set(field::HOST_TR_BASE, NOT_CANONICAL),
-        nothing,
-    ),
+    edits("host-selectors-rpl-and-ti", add(HOST_CS_SELECTOR, 1), NOTHING).of("CS"),
+    selector("SS", HOST_SS_SELECTOR, 2),
+    selector("DS", HOST_DS_SELECTOR, 4),
+    selector("ES", HOST_ES_SELECTOR, 1),
+    selector("FS", HOST_FS_SELECTOR, 2),
+    selector("GS", HOST_GS_SELECTOR, 4),
+    edits("host-selectors-rpl-and-ti", add(HOST_TR_SELECTOR, 4), NOTHING).of("TR"),
+    edits("host-cs-selector-not-null", set(HOST_CS_SELECTOR, 0), NOTHING),
+    edits("host-tr-selector-not-null", set(HOST_TR_SELECTOR, 0), NOTHING),
+    of_32_bit_host(values("host-ss-selector-not-null", HOST_SS_SELECTOR, 0, DATA)),
+    edits("host-fs-base-canonical", set(HOST_FS_BASE, NOT_CANONICAL), NOTHING),
+    edits("host-gs-base-canonical", set(HOST_GS_BASE, NOT_CANONICAL), NOTHING),
+    edits("host-gdtr-base-canonical", set(HOST_GDTR_BASE, NOT_CANONICAL), NOTHING),
+    edits("host-idtr-base-canonical", set(HOST_IDTR_BASE, NOT_CANONICAL), NOTHING),
+    edits("host-tr-base-canonical", set(HOST_TR_BASE, NOT_CANONICAL), NOTHING),
     // Address-space size. The guest is a 32-bit one, so that nothing else breaks.
-    Case {
-        rule: "host-address-space-size-is-hosts",
-        what: "0 in a 64-bit host",
-        base: Base::Guest32,
-        possible: always,
-        breaks: |e| {
-            no_exit(e, ExitControls::HOST_ADDRESS_SPACE_SIZE | ExitControls::LOAD_IA32_EFER);
-            no_exit(e, ExitControls::LOAD_CET_STATE);
-            e.clear_bits(field::HOST_CR4, 1 << 17);
-        },
-        edge: nothing,
-    },
-    case("host-cr4-pae", "", always, |e| e.clear_bits(field::HOST_CR4, 1 << 5), nothing),
-    case("host-rip-canonical", "", always, |e| e.set(field::HOST_RIP, NOT_CANONICAL), nothing),
-    case("host-s-cet-canonical", "", has_cet, |e| s_cet(e, NOT_CANONICAL), load_cet),
-    case("host-ssp-canonical", "", has_cet, |e| ssp(e, NOT_CANONICAL), load_cet),
+    edits("host-address-space-size-is-hosts", by(in_64_bits), NOTHING)
+        .of("0 in a 64-bit host")
+        .on(Guest32),
+    of_32_bit_host(edits(
+        "ia32e-mode-guest-needs-ia32e-mode-host",
+        entry(EntryControls::IA32E_MODE_GUEST),
+        NOTHING,
+    )),
+    of_32_bit_host(edits("host-cr4-pcide-needs-64-bit-host", add(HOST_CR4, CR4_PCIDE), NOTHING)),
+    of_32_bit_host(edits("host-cr4-fred-needs-64-bit-host", add(HOST_CR4, CR4_FRED), NOTHING))
+        .not_shown(FRED),
+    of_32_bit_host(values("host-rip-high-half", HOST_RIP, 1 << 32, 0xFFFF_F000)),
+    of_32_bit_host(edits("host-s-cet-high-half", add(HOST_S_CET, 1 << 32), NOTHING)).exit(LOAD_CET),
+    of_32_bit_host(values("host-ssp-high-half", HOST_SSP, 1 << 32, 0xFFFF_F000)).exit(LOAD_CET),
+    edits("host-cr4-pae", clear(HOST_CR4, CR4_PAE), NOTHING),
+    edits("host-rip-canonical", set(HOST_RIP, NOT_CANONICAL), NOTHING),
+    s_cet("host-s-cet-canonical", NOT_CANONICAL),
+    ssp("host-ssp-canonical", NOT_CANONICAL),
 ];
 
-/// The rules without a case.
-pub(super) const EXCEPTIONS: &[Exception] = &[
-    Exception { rule: "host-pkrs-high-half", reason: NotShown::Departure("pkrs-upper-half-lost") },
-    Exception {
-        rule: "host-perf-global-ctrl-reserved-bits",
-        reason: NotShown::Departure("host-perf-global-ctrl-unchecked"),
-    },
-    no_fred("host-fred-config-reserved-bits"),
-    no_fred("host-fred-config-canonical"),
-    no_fred("host-fred-stack-pointers-aligned"),
-    no_fred("host-fred-stack-pointers-canonical"),
-    no_fred("host-fred-shadow-stack-pointers-aligned"),
-    no_fred("host-fred-shadow-stack-pointers-canonical"),
-    no_fred("host-cr4-fred-needs-64-bit-host"),
-    of_32_bit_host("host-ss-selector-not-null"),
-    of_32_bit_host("ia32e-mode-guest-needs-ia32e-mode-host"),
-    of_32_bit_host("host-cr4-pcide-needs-64-bit-host"),
-    of_32_bit_host("host-rip-high-half"),
-    of_32_bit_host("host-s-cet-high-half"),
-    of_32_bit_host("host-ssp-high-half"),
-];
+const SUPPRESS: u64 = CetControl::SUPPRESS.bits();
 
-const fn no_fred(rule: &'static str) -> Exception {
-    Exception { rule, reason: NotShown::FeatureOnNoModel("FRED") }
+/// A bit of IA32_S_CET.
+const fn s_cet(rule: &'static str, bits: u64) -> Case {
+    edits(rule, add(HOST_S_CET, bits), NOTHING).exit(LOAD_CET)
 }
 
-const fn of_32_bit_host(rule: &'static str) -> Exception {
-    Exception { rule, reason: NotShown::Needs32BitHost }
-}
-
-const fn case(
-    rule: &'static str,
-    what: &'static str,
-    possible: fn(&Capabilities) -> bool,
-    breaks: fn(&mut Editor<'_>),
-    edge: fn(&mut Editor<'_>),
-) -> Case {
-    Case { rule, what, base: Base::Guest64, possible, breaks, edge }
-}
-
-fn always(_: &Capabilities) -> bool {
-    true
-}
-
-fn has_cet(c: &Capabilities) -> bool {
-    c.exit.allows(ExitControls::LOAD_CET_STATE)
-}
-
-fn has_pat(c: &Capabilities) -> bool {
-    c.exit.allows(ExitControls::LOAD_IA32_PAT)
-}
-
-fn has_efer(c: &Capabilities) -> bool {
-    c.exit.allows(ExitControls::LOAD_IA32_EFER)
-}
-
-fn has_spec_ctrl(c: &Capabilities) -> bool {
-    c.secondary_exit.allows(SecondaryExitControls::LOAD_IA32_SPEC_CTRL)
-}
-
-fn nothing(_: &mut Editor<'_>) {}
-
-fn exit(e: &mut Editor<'_>, controls: ExitControls) {
-    e.set_bits(field::VM_EXIT_CONTROLS, controls.bits().into());
-}
-
-fn no_exit(e: &mut Editor<'_>, controls: ExitControls) {
-    e.clear_bits(field::VM_EXIT_CONTROLS, controls.bits().into());
-}
-
-fn load_cet(e: &mut Editor<'_>) {
-    exit(e, ExitControls::LOAD_CET_STATE);
-}
-
-/// The host's CET state with bits of IA32_S_CET added.
-fn s_cet(e: &mut Editor<'_>, bits: u64) {
-    load_cet(e);
-    e.set_bits(field::HOST_S_CET, bits);
-}
-
-fn ssp(e: &mut Editor<'_>, value: u64) {
-    load_cet(e);
-    e.set(field::HOST_SSP, value);
+const fn ssp(rule: &'static str, value: u64) -> Case {
+    edits(rule, set(HOST_SSP, value), NOTHING).exit(LOAD_CET)
 }
 
 /// PAT as after reset, but for its last entry, which no page of the host uses.
-fn pat(e: &mut Editor<'_>, last: u64) {
-    exit(e, ExitControls::LOAD_IA32_PAT);
-    e.set(field::HOST_IA32_PAT, 0x0007_0406_0007_0406 | last << 56);
+const fn pat(what: &'static str, breaks: u64, edge: u64) -> Case {
+    const AFTER_RESET: u64 = 0x0007_0406_0007_0406;
+    let (breaks, edge) = (AFTER_RESET | breaks << 56, AFTER_RESET | edge << 56);
+    values("host-pat-memory-types", HOST_IA32_PAT, breaks, edge)
+        .of(what)
+        .exit(ExitControls::LOAD_IA32_PAT)
 }
 
-/// The host's EFER of a 64-bit host, with bits added and taken away.
-fn efer(e: &mut Editor<'_>, added: u64, removed: u64) {
-    exit(e, ExitControls::LOAD_IA32_EFER);
-    let host: Field<u64> = field::HOST_IA32_EFER;
-    e.set_bits(host, 1 << 10 | 1 << 8 | added);
-    e.clear_bits(host, removed);
+/// EFER of a 64-bit host.
+const fn efer(case: Case) -> Case {
+    case.exit(ExitControls::LOAD_IA32_EFER).after(|e| e.set_bits(HOST_IA32_EFER, 1 << 10 | 1 << 8))
 }
 
-fn spec_ctrl(e: &mut Editor<'_>, value: u64) {
-    exit(e, ExitControls::ACTIVATE_SECONDARY_CONTROLS);
-    e.set_bits(
-        field::SECONDARY_VM_EXIT_CONTROLS,
-        SecondaryExitControls::LOAD_IA32_SPEC_CTRL.bits(),
-    );
-    e.set(field::HOST_IA32_SPEC_CTRL, value);
+const fn fred(rule: &'static str, field: Field<u64>, breaks: u64, edge: u64) -> Case {
+    values(rule, field, breaks, edge)
+        .secondary_exit(SecondaryExitControls::LOAD_FRED_STATE)
+        .not_shown(FRED)
+}
+
+/// A bit of RPL or TI; the edge is a segment that the host has.
+const fn selector(what: &'static str, field: Field<u16>, bit: u64) -> Case {
+    edits("host-selectors-rpl-and-ti", add(field, bit), set(field, DATA)).of(what)
+}
+
+const fn of_32_bit_host(case: Case) -> Case {
+    case.on(Guest32).not_shown(Needs32BitHost).after(|e| {
+        e.circumstances.host_ia32e_mode = false;
+        e.turn_off(ExitControls::HOST_ADDRESS_SPACE_SIZE | ExitControls::LOAD_IA32_EFER);
+    })
+}
+
+fn cet_without_wp(e: &mut Editor<'_>) {
+    e.set_bits(HOST_CR4, CR4_CET);
+    e.clear_bits(HOST_CR0, CR0_WP);
+}
+
+fn in_64_bits(e: &mut Editor<'_>) {
+    e.turn_off(ExitControls::HOST_ADDRESS_SPACE_SIZE | ExitControls::LOAD_IA32_EFER);
+    e.turn_off(LOAD_CET);
+    e.clear_bits(HOST_CR4, CR4_PCIDE);
 }

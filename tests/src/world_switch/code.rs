@@ -5,7 +5,7 @@ use std::fs;
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 use object::{Object, ObjectSection};
 
-use super::Stuck;
+use super::stuck::Stuck;
 
 /// The program's file, and how far from its addresses the program is loaded.
 #[derive(Debug)]

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{ConditionCode, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
-use super::{Code, Stuck};
+use super::code::Code;
+use super::stuck::Stuck;
 
 /// VMCS fields (SDM, "Field Encoding in VMCS").
 pub const HOST_RSP: u32 = 0x6C14;

@@ -31,4 +31,4 @@ pub use vmx_basic::VmxBasic;
 pub use vmx_misc::VmxMisc;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

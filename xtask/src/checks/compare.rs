@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use vmx_tests::cet_msr_difference::CetMsrDifference;
+use vmx_tests::departures::CetMsrDifference;
 
 use crate::checks::verdict::{self, Verdict};
 use crate::emulator::boot::Outcome;
@@ -72,7 +72,7 @@ fn judge(differences: &[&CetMsrDifference]) -> Verdict {
         Verdict::Passed
     } else {
         Verdict::Failed(format!(
-            "differences between the rules and the CPU that tests/src/departures.rs does not \
+            "differences between the rules and the CPU that tests/src/departures does not \
              explain:{text}"
         ))
     }

@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use vmx_core::MsrIndex;
 use vmx_core::vmcs::field::Encoding;
-use vmx_tests::cet_msr_difference::{CetMsrDifference, Instruction};
-use vmx_tests::field_difference::FieldDifference;
+use vmx_tests::departures::{CetMsrDifference, FieldDifference, Instruction};
 
 /// The guests of the example, in the order of the table.
 pub(crate) const GUESTS: [&str; 3] = ["wrmsr", "xrstors", "unused"];
