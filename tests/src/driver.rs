@@ -3,7 +3,7 @@
 use core::fmt::Debug;
 
 use cet_policy::{
-    Exits, GuestCet, HostCet, OfferError, Policy, ReadAnswer, Refused, Reset, SCetError,
+    Exits, GuestCet, HostCet, LoadError, OfferError, Policy, ReadAnswer, Refused, Reset, SCetError,
     SupervisorState, VcpuCet, WriteAnswer,
 };
 use vmx_core::cet::CetControl;
@@ -23,8 +23,8 @@ pub trait Driver: Sized + Debug {
     /// What the policy wants to exit now.
     fn exits(&self) -> Exits;
     fn xss(&self) -> u64;
-    fn attach(&self, bitmap: &MsrBitmap<'_>);
-    fn load(&mut self, cpu: &mut Cpu);
+    fn attach(&mut self, cpu: &mut Cpu, bitmap: &MsrBitmap<'_>) -> Result<(), VmxError>;
+    fn load(&mut self, cpu: &mut Cpu) -> Result<(), LoadError>;
     fn put(&mut self, cpu: &mut Cpu, bitmap: &MsrBitmap<'_>);
     fn guest_reads_msr(&mut self, cpu: &mut Cpu, msr: MsrIndex) -> Result<ReadAnswer, VmxError>;
     fn guest_writes_msr(
@@ -41,13 +41,13 @@ pub trait Driver: Sized + Debug {
         value: u64,
     ) -> Result<(), SCetError>;
     fn host_read(&mut self, cpu: &mut Cpu, register: SspRegister) -> Ssp;
-    /// `false`: not offered.
+    /// `false`: refused.
     fn host_write(
         &mut self,
         cpu: &mut Cpu,
         bitmap: &MsrBitmap<'_>,
         register: SspRegister,
-        value: Ssp,
+        value: u64,
     ) -> bool;
     fn state(&mut self, cpu: &mut Cpu) -> SupervisorState;
     /// `false`: refused.
@@ -74,11 +74,11 @@ impl<P: Policy + Debug> Driver for VcpuCet<P> {
     fn xss(&self) -> u64 {
         self.xss()
     }
-    fn attach(&self, bitmap: &MsrBitmap<'_>) {
-        self.attach(bitmap);
+    fn attach(&mut self, cpu: &mut Cpu, bitmap: &MsrBitmap<'_>) -> Result<(), VmxError> {
+        self.attach(cpu, bitmap)
     }
-    fn load(&mut self, cpu: &mut Cpu) {
-        self.load(cpu);
+    fn load(&mut self, cpu: &mut Cpu) -> Result<(), LoadError> {
+        self.load(cpu)
     }
     fn put(&mut self, cpu: &mut Cpu, bitmap: &MsrBitmap<'_>) {
         self.put(cpu, bitmap);
@@ -111,7 +111,7 @@ impl<P: Policy + Debug> Driver for VcpuCet<P> {
         cpu: &mut Cpu,
         bitmap: &MsrBitmap<'_>,
         register: SspRegister,
-        value: Ssp,
+        value: u64,
     ) -> bool {
         self.host_write(cpu, bitmap, register, value).is_ok()
     }

@@ -1,8 +1,8 @@
 //! Broken drivers: what goes wrong around a policy that is right.
 
 use cet_policy::{
-    Eager, Exits, GuestCet, HostCet, LazyIntercept, OfferError, ReadAnswer, Refused, Reset,
-    SCetError, SupervisorState, VcpuCet, WriteAnswer,
+    Eager, Exits, GuestCet, HostCet, LazyIntercept, LoadError, OfferError, ReadAnswer, Refused,
+    Reset, SCetError, SupervisorState, VcpuCet, WriteAnswer,
 };
 use vmx_core::cet::{Ssp, SspRegister};
 use vmx_core::intercept::MsrAccess;
@@ -19,11 +19,11 @@ macro_rules! wrap_driver {
             fn exits(&self) -> Exits {
                 Driver::exits(&self.inner)
             }
-            fn attach(&self, bitmap: &MsrBitmap<'_>) {
-                Driver::attach(&self.inner, bitmap);
+            fn attach(&mut self, cpu: &mut Cpu, bitmap: &MsrBitmap<'_>) -> Result<(), VmxError> {
+                Driver::attach(&mut self.inner, cpu, bitmap)
             }
-            fn load(&mut self, cpu: &mut Cpu) {
-                Driver::load(&mut self.inner, cpu);
+            fn load(&mut self, cpu: &mut Cpu) -> Result<(), LoadError> {
+                Driver::load(&mut self.inner, cpu)
             }
             fn host_write_s_cet(
                 &mut self,
@@ -41,7 +41,7 @@ macro_rules! wrap_driver {
                 cpu: &mut Cpu,
                 bitmap: &MsrBitmap<'_>,
                 register: SspRegister,
-                value: Ssp,
+                value: u64,
             ) -> bool {
                 Driver::host_write(&mut self.inner, cpu, bitmap, register, value)
             }
@@ -116,7 +116,7 @@ wrap_driver!(FeaturesAtPut, "features read again at put", {
         // in the registers is left to the put that will not come.
         if !guest.shadow_stacks {
             for register in SspRegister::ALL {
-                Driver::host_write(&mut self.inner, cpu, bitmap, register, Ssp::ZERO);
+                Driver::host_write(&mut self.inner, cpu, bitmap, register, 0);
             }
             // Zero is always legal.
             let _ = Driver::host_write_s_cet(&mut self.inner, cpu, bitmap, 0);
@@ -128,7 +128,7 @@ wrap_driver!(FeaturesAtPut, "features read again at put", {
                 }
             }
         } else {
-            Driver::attach(&self.inner, bitmap);
+            Driver::set_guest(&mut self.inner, cpu, bitmap, guest)?;
         }
         self.offered = guest;
         Ok(())
