@@ -82,7 +82,8 @@ fn write(
         idt: (0x4000, 0xFFF),
         ..GuestState64::default()
     };
-    guest.write(vmcs, capabilities, controls.entry)
+    guest.write(vmcs, capabilities, controls.entry)?;
+    GuestCetState::OFF.write(vmcs)
 }
 
 /// A VMCS whose fields are plain memory, all of them there and zero at first.
