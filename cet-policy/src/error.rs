@@ -132,8 +132,26 @@ impl core::error::Error for LoadError {
     }
 }
 
-/// Any error of this crate, and those of `vmx-core` that come up beside it: for a
-/// function that passes all of them on by `?`. Small, `Copy`, without an allocator.
+/// Any error of this crate or of `vmx-core`, for a function that passes all of them on by
+/// `?`. Small, `Copy`, without an allocator.
+///
+/// Of `vmx-core`'s errors the two that come up beside this crate's are converted at once;
+/// the others by way of [`vmx_core::Error`], which takes each of them.
+///
+/// ```
+/// use cet_policy::{CpuCet, Error, HostCet, HostMode, HostXss};
+/// use vmx_core::Capabilities;
+/// use vmx_core::control::ControlSet;
+/// use vmx_core::cpu::{ControlRegisters, Cpuid, Msr};
+///
+/// fn host<C: Cpuid + Msr + ControlRegisters>(cpu: &mut C) -> Result<HostCet, Error> {
+///     let capabilities = Capabilities::read(cpu)?;
+///     ControlSet::negotiate(&capabilities, &ControlSet::EMPTY, &ControlSet::EMPTY)
+///         .map_err(vmx_core::Error::from)?;
+///     let cet = CpuCet::detect(cpu);
+///     Ok(HostCet::new(cet, &capabilities, HostMode::DoesNot, HostXss::Fixed(0))?)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -151,14 +169,12 @@ pub enum Error {
     NotAttached(NotAttached),
     /// A CET MSR does not take the value.
     Illegal(IllegalValue),
-    /// A VMX instruction failed.
-    Vmx(VmxError),
-    /// The CPU has no VMX.
-    NoVmx(NoVmx),
+    /// An error of `vmx-core`.
+    Vmx(vmx_core::Error),
 }
 
 impl Error {
-    /// The error itself: this type is a wrapper that says nothing of its own.
+    /// The error inside.
     const fn inner(&self) -> &(dyn core::error::Error + 'static) {
         match self {
             Self::Refused(error) => error,
@@ -169,7 +185,6 @@ impl Error {
             Self::NotAttached(error) => error,
             Self::Illegal(error) => error,
             Self::Vmx(error) => error,
-            Self::NoVmx(error) => error,
         }
     }
 }
@@ -181,6 +196,7 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {
+    /// The source of the error inside, whose text this one's is.
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         self.inner().source()
     }
@@ -191,44 +207,58 @@ impl From<Refused> for Error {
         Self::Refused(error)
     }
 }
+
 impl From<OfferError> for Error {
     fn from(error: OfferError) -> Self {
         Self::Offer(error)
     }
 }
+
 impl From<LoadError> for Error {
     fn from(error: LoadError) -> Self {
         Self::Load(error)
     }
 }
+
 impl From<RegisterError> for Error {
     fn from(error: RegisterError) -> Self {
         Self::Register(error)
     }
 }
+
 impl From<SCetError> for Error {
     fn from(error: SCetError) -> Self {
         Self::SCet(error)
     }
 }
+
 impl From<NotAttached> for Error {
     fn from(error: NotAttached) -> Self {
         Self::NotAttached(error)
     }
 }
+
 impl From<IllegalValue> for Error {
     fn from(error: IllegalValue) -> Self {
         Self::Illegal(error)
     }
 }
-impl From<VmxError> for Error {
-    fn from(error: VmxError) -> Self {
+
+impl From<vmx_core::Error> for Error {
+    fn from(error: vmx_core::Error) -> Self {
         Self::Vmx(error)
     }
 }
+
+impl From<VmxError> for Error {
+    fn from(error: VmxError) -> Self {
+        Self::Vmx(error.into())
+    }
+}
+
 impl From<NoVmx> for Error {
     fn from(error: NoVmx) -> Self {
-        Self::NoVmx(error)
+        Self::Vmx(error.into())
     }
 }
 

@@ -5,7 +5,7 @@ use vmx_core::control::ControlSet;
 use vmx_core::control::{EntryControls, ExitControls, PrimaryControls, SecondaryControls};
 use vmx_core::cpu::{Cpuid, CpuidResult, Msr, SegmentState, VmcsAccess};
 use vmx_core::msr::NamedMsr;
-use vmx_core::state::GuestState64;
+use vmx_core::state::{GuestCetState, GuestState64};
 use vmx_core::state::{HostCetState, HostState};
 use vmx_core::vmcs::FieldValues;
 use vmx_core::vmcs::InstructionError;
