@@ -75,7 +75,9 @@ pub struct NotAttached;
 
 impl fmt::Display for NotAttached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the vCPU's VMCS and MSR bitmap were not taken over: call VcpuCet::attach first")
+        f.write_str(
+            "the vCPU's VMCS and MSR bitmap were not taken over: call VcpuCet::attach first",
+        )
     }
 }
 
@@ -290,8 +292,8 @@ mod tests {
             (NoVmx.into(), None),
         ];
         for (error, source) in cases {
-            let [found, expected] =
-                [error.source(), source].map(|source| source.map(alloc::string::ToString::to_string));
+            let [found, expected] = [error.source(), source]
+                .map(|source| source.map(alloc::string::ToString::to_string));
             assert_eq!(found, expected, "{error:?}");
             assert!(!alloc::string::ToString::to_string(&error).is_empty());
         }

@@ -150,9 +150,7 @@ impl HostCet {
     /// # Errors
     /// [`Refused`] names what it lacks.
     pub fn check_guest(&self, guest: &GuestCet) -> Result<(), Refused> {
-        if !self.offers_shadow_stacks()
-            && (guest.shadow_stacks || guest.indirect_branch_tracking)
-        {
+        if !self.offers_shadow_stacks() && (guest.shadow_stacks || guest.indirect_branch_tracking) {
             return Err(Refused::OffersNothing);
         }
         if guest.indirect_branch_tracking && !self.cpu.indirect_branch_tracking {

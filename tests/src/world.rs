@@ -77,9 +77,8 @@ impl<'p, D: Driver> World<'p, D> {
             HostXss::Fixed(value) => value,
             HostXss::PassedThrough => 0,
         };
-        let mut cpus = [0, 1].map(|cpu| {
-            Cpu::new(setup.hardware, [0, 1, 2].map(|ring| canary(cpu, ring)), host_xss)
-        });
+        let mut cpus = [0, 1]
+            .map(|cpu| Cpu::new(setup.hardware, [0, 1, 2].map(|ring| canary(cpu, ring)), host_xss));
         let mut make = |vcpu: usize| -> Result<_, Error> {
             let offered = setup.offered[vcpu];
             let mut driver = Box::new(D::new(&host, offered)?);

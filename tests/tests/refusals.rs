@@ -139,10 +139,7 @@ fn changes_from_the_host_are_refused_whole() {
     assert_eq!(cet.state(&mut cpu), SupervisorState::default());
 
     cet.set_guest(&mut cpu, &bitmap, NOT_OFFERED).unwrap();
-    let refused = RegisterError {
-        register: SspRegister::Pl0,
-        value: 8,
-        cause: IllegalValue::NoSuchMsr,
-    };
+    let refused =
+        RegisterError { register: SspRegister::Pl0, value: 8, cause: IllegalValue::NoSuchMsr };
     assert_eq!(cet.host_write(&mut cpu, &bitmap, SspRegister::Pl0, 8), Err(refused));
 }

@@ -9,8 +9,8 @@ use cet_policy::{
     SupervisorState, VcpuCet, WriteAnswer, XsaveBacked,
 };
 use vmx_core::cet::{CetControl, SspRegister};
-use vmx_core::vmcs::field::GUEST_INTERRUPT_SSP_TABLE_ADDR;
 use vmx_core::cpu::VmcsAccess;
+use vmx_core::vmcs::field::GUEST_INTERRUPT_SSP_TABLE_ADDR;
 use vmx_core::{MsrBitmap, MsrIndex, Page};
 use vmx_mock::Counting;
 use vmx_tests::Setup;

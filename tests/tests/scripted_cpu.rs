@@ -4,8 +4,8 @@
 
 use cet_policy::{
     CpuCet, Eager, Exits, GuestCet, HostCet, HostMode, HostXss, LazyIntercept, LoadError,
-    NotAttached, Policy, PolicyCpu, ReadAnswer, Refused, Reset, SCetError, SupervisorState, VcpuCet,
-    Ways, WriteAnswer, XsaveBacked,
+    NotAttached, Policy, PolicyCpu, ReadAnswer, Refused, Reset, SCetError, SupervisorState,
+    VcpuCet, Ways, WriteAnswer, XsaveBacked,
 };
 use mockall::Sequence;
 use mockall::predicate::eq;
