@@ -1,4 +1,5 @@
 //! What a machine cannot do is refused by name, each reason once (H14, H18, H19).
+#![allow(clippy::unwrap_used)] // Helpers of tests, which the lint does not take for tests.
 
 use cet_policy::{
     CpuCet, Eager, GuestCet, HostCet, HostMode, HostXss, IllegalValue, LazyIntercept, OfferError,
