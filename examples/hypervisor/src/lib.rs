@@ -12,8 +12,9 @@
 //! 5. [`exits`]: what each VM exit is answered with;
 //! 6. [`scenario`]: the round robin, and the checks on the host's own registers.
 //!
-//! [`supervisor_shadow_stack`] is a scenario apart, about what EPT does for a guest's
-//! shadow stack.
+//! Two scenarios stand apart: [`supervisor_shadow_stack`], about what EPT does for a
+//! guest's shadow stack, and [`wide_address`], about a value that the CPU refuses though
+//! its CPUID says that it is legal.
 //!
 //! Each guest's EPT maps its own memory, from guest-physical address 0 on, and nothing
 //! else.
@@ -33,6 +34,7 @@ pub mod report;
 pub mod scenario;
 pub mod supervisor_shadow_stack;
 pub mod vcpu;
+pub mod wide_address;
 
 use vmx_core::GuestRegisters;
 use vmx_core::cpu::{

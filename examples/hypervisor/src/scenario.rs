@@ -1,6 +1,6 @@
 //! The round robin: three vCPUs on one CPU, and the checks on the host's registers.
 
-use cet_policy::{HostCet, HostMode, Policy};
+use cet_policy::{HostCet, HostMode, HostXss, Policy};
 use vmx_core::cet::CetControl;
 use vmx_core::cet::{Ssp, SspRegister};
 use vmx_core::cpu::{SupervisorSsp, VmcsAccess};
@@ -118,7 +118,8 @@ pub unsafe fn run<P: Policy, C: Backend>(
     observer: &mut dyn Observer,
 ) -> Result<[GuestReport; 3], RunError> {
     let machine = Machine::detect(cpu)?;
-    let host = HostCet::new(machine.cet, &machine.capabilities, scenario.mode, scenario.host_xss)?;
+    let host_xss = HostXss::Fixed(scenario.host_xss);
+    let host = HostCet::new(machine.cet, &machine.capabilities, scenario.mode, host_xss)?;
     let ept = EptPointerFlags::empty();
     let new = |role| Vcpu::<P>::new(&machine, &host, pool, role, scenario.rounds, ept);
     let [a, b, c] = scenario.roles;
@@ -215,7 +216,7 @@ pub(crate) unsafe fn run_slice<P: Policy, C: Backend>(
 ) -> Result<(), RunError> {
     let Vcpu { role, vmcs, registers, cet, bitmap, report, finished, .. } = vcpu;
     let mut current = section.load(vmcs)?;
-    cet.load(&mut current);
+    cet.load(&mut current)?;
     loop {
         xss.load(&mut current, cet.xss());
         // SAFETY: (1, 2) The section's contract. (3) `current` keeps the account. (4)
