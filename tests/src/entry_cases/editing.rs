@@ -139,7 +139,7 @@ pub(super) fn highest_clear(word: u32) -> u64 {
 /// EPT of four levels, cached, for a guest that has none.
 pub(super) fn use_ept(e: &mut Editor<'_>) {
     e.turn_on(SecondaryControls::ENABLE_EPT);
-    e.set(EPT_POINTER, PAGE | 3 << 3 | 6);
+    e.values.set_raw(EPT_POINTER.encoding(), PAGE | 3 << 3 | 6);
 }
 
 /// Injects the event of this type and vector.

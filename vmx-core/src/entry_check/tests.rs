@@ -156,7 +156,7 @@ const BREAKS: &[Break] = &[
     ("eptp-memory-type", |e| {
         e.cpu.ept_vpid.remove(EptVpidCapabilities::UNCACHEABLE_STRUCTURES);
         use_ept(e);
-        e.set(EPT_POINTER, 0x1000 | 3 << 3);
+        e.fields.set_raw(EPT_POINTER.encoding(), 0x1000 | 3 << 3);
     }),
     ("exit-msr-load-area-within-physical-width", |e| {
         e.set(VM_EXIT_MSR_LOAD_COUNT, u32::MAX);

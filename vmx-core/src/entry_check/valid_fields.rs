@@ -95,7 +95,7 @@ fn write(
 ) -> Result<(), VmxError> {
     controls.write(fields)?;
     if controls.secondary.contains(SecondaryControls::ENABLE_EPT) {
-        fields.write(field::EPT_POINTER, ept_pointer(capabilities))?;
+        fields.set_raw(field::EPT_POINTER.encoding(), ept_pointer(capabilities));
     }
     if controls.secondary.contains(SecondaryControls::ENABLE_VPID) {
         fields.write(field::VPID, 1)?;
