@@ -38,7 +38,10 @@ pub fn filter_cpuid(
             result.ecx &= guest.xss as u32;
             result.edx &= (guest.xss >> 32) as u32;
         }
-        (0xD, 11 | 12) if guest.xss & (1 << subleaf) == 0 => result = CpuidResult::default(),
+        // ECX[0]: the component is a supervisor's, and IA32_XSS enables it.
+        (0xD, 2..=62) if result.ecx & 1 != 0 && guest.xss & (1 << subleaf) == 0 => {
+            result = CpuidResult::default();
+        }
         _ => {}
     }
     result
@@ -102,6 +105,11 @@ mod tests {
         assert_eq!(filter_cpuid(0xD, 1, all, &cet_s).edx, 0);
         assert_eq!(filter_cpuid(0xD, 12, all, &none), CpuidResult::default());
         assert_eq!(filter_cpuid(0xD, 12, all, &cet_s), all);
-        assert_eq!(filter_cpuid(0xD, 11, all, &cet_s), CpuidResult::default());
+        // Every supervisor component goes by IA32_XSS, and no user component does.
+        let user = CpuidResult { ecx: !1, ..all };
+        for component in (2..=62).filter(|component| *component != 12) {
+            assert_eq!(filter_cpuid(0xD, component, all, &cet_s), CpuidResult::default());
+            assert_eq!(filter_cpuid(0xD, component, user, &none), user);
+        }
     }
 }

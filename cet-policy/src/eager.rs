@@ -13,7 +13,7 @@ use crate::policy::{Exits, Policy, PolicyCpu, Ways};
 /// shadow stacks. Choose it for guests that use supervisor shadow stacks and for
 /// its simplicity. After put the registers hold the guest's values unless the host
 /// uses shadow stacks; the next load overwrites them before any guest can see them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Eager {
     saved: [Ssp; 3],
     /// The host's values while the guest's are in the registers; `None` where the

@@ -19,7 +19,7 @@ use crate::policy::{Exits, Policy, PolicyCpu, Ways};
 ///
 /// Choose it where few of the guests that are offered shadow stacks use them in
 /// supervisor mode. Cost: nothing while inactive; one exit to activate.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct LazyIntercept {
     eager: Eager,
     active: bool,

@@ -10,6 +10,7 @@ use crate::features::GuestCet;
 
 /// Why the CPU answers WRMSR (or RDMSR) of a CET MSR with #GP(0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IllegalValue {
     /// The MSR does not exist for this guest.
     NoSuchMsr,
@@ -24,6 +25,10 @@ pub enum IllegalValue {
     Misaligned,
     /// An address is not canonical.
     NotCanonical,
+    /// An address is canonical by the width that CPUID reports, and this CPU raises
+    /// #GP(0) all the same, as it is set up now: it, or a hypervisor below, goes by
+    /// CR4.LA57. [`check_msr_value`] cannot know, [`VcpuCet`](crate::VcpuCet) asks.
+    RefusedByCpu,
 }
 
 impl fmt::Display for IllegalValue {
@@ -34,6 +39,9 @@ impl fmt::Display for IllegalValue {
             Self::SuppressAndTracker => f.write_str("SUPPRESS and TRACKER are both set"),
             Self::Misaligned => f.write_str("bits 1:0 are not zero"),
             Self::NotCanonical => f.write_str("the address is not canonical"),
+            Self::RefusedByCpu => f.write_str(
+                "the address needs more than 48 bits, and this CPU refuses it as it is set up now",
+            ),
         }
     }
 }
@@ -45,7 +53,8 @@ impl core::error::Error for IllegalValue {}
 ///
 /// Source: SDM, "Model-Specific Registers" tables, and "Control-flow Enforcement
 /// Technology (CET)". Canonical is by the widest linear address that the CPU
-/// supports, whatever CR4.LA57 says.
+/// supports, whatever CR4.LA57 says; a CPU that departs from that
+/// [says so itself](IllegalValue::RefusedByCpu).
 ///
 /// ```
 /// use cet_policy::{GuestCet, IllegalValue, check_msr_value};

@@ -18,21 +18,37 @@
 //!   [`load`](VcpuCet::load) and [`put`](VcpuCet::put).
 //! - IA32_S_CET, SSP and IA32_INTERRUPT_SSP_TABLE_ADDR travel in the VMCS, in both
 //!   directions: the "load CET state" controls of entry and exit must both be on,
-//!   and [`HostCet::new`] refuses a CPU without them. Write the guest's IA32_S_CET
-//!   through [`VcpuCet::host_write_s_cet`], never behind its back.
+//!   and [`HostCet::new`] refuses a CPU without them. [`VcpuCet::attach`] writes the
+//!   guest's fields first, and the guest states of [`vmx_core::state`] leave them out.
+//!   Write the guest's IA32_S_CET through [`VcpuCet::host_write_s_cet`], never behind
+//!   its back.
 //! - The hypervisor owns IA32_XSS: it fixes the host's value, holds the guest's
 //!   value ([`VcpuCet::xss`]) in the register while the guest runs, lets every
-//!   WRMSR of it exit, and reports each to [`VcpuCet::guest_writes_xss`].
+//!   WRMSR of it exit, and reports each to [`VcpuCet::guest_writes_xss`]. Or it
+//!   [passes the register through](HostXss::PassedThrough).
+//! - CR4.CET is the hypervisor's: put bit 23 into the CR4 guest/host mask of a guest
+//!   that is offered nothing, or the guest can set it.
 //! - The user half, IA32_U_CET and IA32_PL3_SSP, is the hypervisor's, to be
 //!   switched with the rest of the extended state (component 11). Until it does,
-//!   leave both intercepted and IA32_XSS\[11\] unoffered.
+//!   leave both intercepted and IA32_XSS\[11\] unoffered. [`VcpuCet::attach`]
+//!   intercepts what the guest is not offered.
 //! - CET_SSS (CPUID.(7,1):EDX\[18\]) is never shown to the guest: a VM exit could
 //!   leave a token busy.
+//!
+//! # Values that the CPU refuses
+//!
+//! Every value that comes in, from the guest or the host, is judged by what the guest is
+//! offered and by the width of this CPU's addresses. CPUs exist, most of them emulated,
+//! that refuse more, by CR4.LA57: so those that need more than 48 bits are tried
+//! ([`accepts_ssp`](vmx_core::cpu::SupervisorSsp::accepts_ssp)), and what the CPU refuses
+//! becomes the guest's #GP(0), or the error of the host's call, but never a fault in the
+//! host. On bare metal this needs a line in the host's #GP handler: see
+//! `general_protection_fix_up` of the crate `vmx-bare-metal`.
 //!
 //! # Example
 //!
 //! ```
-//! use cet_policy::{GuestCet, HostCet, HostMode, LazyIntercept, VcpuCet, WriteAnswer};
+//! use cet_policy::{Error, LazyIntercept, VcpuCet, WriteAnswer};
 //! use vmx_core::{MsrBitmap, MsrIndex};
 //! use vmx_core::cpu::{CetSupervisorXstate, SupervisorSsp, VmcsAccess};
 //!
@@ -41,8 +57,8 @@
 //!     cpu: &mut C,
 //!     cet: &mut VcpuCet<LazyIntercept>,
 //!     bitmap: &MsrBitmap<'_>,
-//! ) -> Result<(), Box<dyn core::error::Error>> {
-//!     cet.load(cpu); // before the first entry on this CPU
+//! ) -> Result<(), Error> {
+//!     cet.load(cpu)?; // before the first entry on this CPU
 //!     // … enter; the guest executed WRMSR of IA32_PL0_SSP and it exited:
 //!     match cet.guest_writes_msr(cpu, bitmap, MsrIndex::IA32_PL0_SSP, 0x8000)? {
 //!         WriteAnswer::Done => { /* advance RIP */ }
@@ -55,6 +71,9 @@
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate alloc;
 
 mod answer;
 mod cpuid;
@@ -72,9 +91,9 @@ mod xsave_backed;
 pub use answer::{ReadAnswer, Reset, WriteAnswer};
 pub use cpuid::{filter_cpuid, xsaves_area_size};
 pub use eager::Eager;
-pub use error::{NotOffered, OfferError, RestoreError, SCetError};
+pub use error::{Error, LoadError, NotAttached, OfferError, RegisterError, SCetError};
 pub use features::{CpuCet, GuestCet};
-pub use host::{HostCet, HostMode, Refused};
+pub use host::{HostCet, HostMode, HostXss, Refused};
 pub use lazy_intercept::LazyIntercept;
 pub use legality::{IllegalValue, check_msr_value};
 pub use policy::{Exits, Policy, PolicyCpu, Ways};

@@ -66,12 +66,15 @@ bitflags! {
 /// 7. **Honesty.** What the machine cannot do is refused by [`new`](Self::new).
 ///
 /// Methods run with preemption off, on the CPU on which the vCPU is loaded or
-/// shall be. `read` and `write` of a resident state go to the registers.
+/// shall be. `read` and `write` of a resident state go to the registers; of any other,
+/// to memory alone. A policy need not judge values: this CPU takes every one that is
+/// written, and every parked one that is loaded, because the caller has asked it.
 pub trait Policy: Sized {
     /// A short name for tables and options.
     const NAME: &'static str;
 
-    /// A parked state of three zeros.
+    /// A parked state of three zeros. For a host that offers guests
+    /// [nothing](HostCet::offering_nothing), one that is never loaded.
     ///
     /// # Errors
     /// [`Refused`] names what the policy needs and the machine lacks.

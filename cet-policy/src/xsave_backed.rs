@@ -1,6 +1,7 @@
 //! Save and reload by XSAVES and XRSTORS of component 12.
 
 use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
+use vmx_core::cpu::SupervisorSsp;
 
 use crate::host::{HostCet, HostMode, Refused};
 use crate::policy::{Exits, Policy, PolicyCpu, Ways};
@@ -14,15 +15,27 @@ use crate::policy::{Exits, Policy, PolicyCpu, Ways};
 /// themselves, so that the host's and the guest's IA32_XSS are equal. After put the
 /// registers hold the guest's values unless the host uses shadow stacks.
 ///
+/// A put that finds IA32_XSS\[12\] = 0, because the host's value was not written back,
+/// loses nothing: it moves the registers by RDMSR and WRMSR. A load cannot see it, and
+/// XRSTORS raises #GP(0) in the host.
+///
 /// The areas are 640 bytes each: component 12 starts behind 512 bytes of legacy
 /// region that nothing uses.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct XsaveBacked {
     guest: CetSupervisorArea,
     /// The host's values while the guest's are in the registers.
     host: CetSupervisorArea,
     host_uses: bool,
     resident: bool,
+}
+
+/// RDMSR of all three into an area. It is loaded by XRSTORS before XSAVES writes it
+/// again, as the modified optimisation demands.
+fn read_all<C: SupervisorSsp>(cpu: &mut C, area: &mut CetSupervisorArea) {
+    for register in SspRegister::ALL {
+        area.set(register, cpu.read_ssp(register));
+    }
 }
 
 impl Policy for XsaveBacked {
@@ -50,9 +63,7 @@ impl Policy for XsaveBacked {
             // Not by XSAVES: where the last XRSTORS of this CPU was from this area, it
             // may skip what it takes for unmodified, though another CPU's values were
             // stored there since, or another vCPU's area had the address.
-            for register in SspRegister::ALL {
-                self.host.set(register, cpu.read_ssp(register));
-            }
+            read_all(cpu, &mut self.host);
         }
         cpu.xrstors_cet_s(&self.guest);
         self.resident = true;
@@ -62,10 +73,17 @@ impl Policy for XsaveBacked {
         if !self.resident {
             return;
         }
-        cpu.xsaves_cet_s(&mut self.guest);
+        let saved = cpu.xsaves_cet_s(&mut self.guest);
+        if !saved {
+            read_all(cpu, &mut self.guest);
+        }
         self.resident = false;
-        if self.host_uses {
+        if self.host_uses && saved {
             cpu.xrstors_cet_s(&self.host);
+        } else if self.host_uses {
+            for register in SspRegister::ALL {
+                cpu.write_ssp(register, self.host.get(register));
+            }
         }
     }
 
@@ -78,7 +96,7 @@ impl Policy for XsaveBacked {
     }
 
     /// A parked area is only edited; the XRSTORS of the next load comes before
-    /// XSAVES writes it again, as the modified optimisation demands.
+    /// XSAVES writes it again.
     fn write<C: PolicyCpu>(&mut self, cpu: &mut C, register: SspRegister, value: Ssp) {
         if self.resident {
             cpu.write_ssp(register, value);

@@ -2,10 +2,11 @@
 //! flaw are not. The table of hazards is in `vmx_tests::contract::broken`.
 
 use cet_policy::HostMode::{self, DoesNot, UsesShadowStacks};
-use cet_policy::{Policy, VcpuCet};
+use cet_policy::{Eager, HostXss, LazyIntercept, Policy, VcpuCet, XsaveBacked};
+use vmx_core::cet::SspRegister::Pl0;
 use vmx_tests::contract::broken::*;
 use vmx_tests::contract::driver::Driver;
-use vmx_tests::contract::machine::Hardware;
+use vmx_tests::contract::machine::{Hardware, HostFault, XSS_CET_S};
 use vmx_tests::contract::operation::{NOT_OFFERED, Op, alphabet, interrupting_alphabet};
 use vmx_tests::contract::violation::{Eye, Owner};
 use vmx_tests::{Broken, Point, Setup, Violation, check_driver};
@@ -31,6 +32,37 @@ fn features_at_put(setup: Setup) -> Option<Box<Violation>> {
     check_driver::<FeaturesAtPut>(&setup, &steps).err()
 }
 
+/// The hypervisor forgets to write its IA32_XSS back.
+fn xss_forgotten<P: Policy + core::fmt::Debug>(setup: Setup) -> Option<Box<Violation>> {
+    policy::<P>(Setup { forgets_host_xss: true, ..setup })
+}
+
+/// IA32_XSS is passed through to the guests.
+fn xss_passed<P: Policy + core::fmt::Debug>(setup: Setup) -> Option<Box<Violation>> {
+    let steps = [Op::Run(0, 0), Op::WriteXss(0, XSS_CET_S)];
+    let setup = Setup { host_xss: HostXss::PassedThrough, ..setup };
+    check_driver::<VcpuCet<P>>(&setup, &steps).err()
+}
+
+/// A CPU that refuses what CPUID promises, under a policy that does not ask it.
+fn not_asked<P: Policy + core::fmt::Debug>(setup: Setup, write: Op) -> Option<Box<Violation>> {
+    let hardware = Hardware { says_yes: true, ..Hardware::WIDE_BY_CPUID };
+    let steps = [Op::Run(0, 0), write];
+    check_driver::<VcpuCet<P>>(&Setup { hardware, ..setup }, &steps).err()
+}
+
+fn not_asked_of_guest<P: Policy + core::fmt::Debug>(setup: Setup) -> Option<Box<Violation>> {
+    not_asked::<P>(setup, Op::Write(0, Pl0, 1 << 55))
+}
+
+fn not_asked_of_host<P: Policy + core::fmt::Debug>(setup: Setup) -> Option<Box<Violation>> {
+    not_asked::<P>(setup, Op::HostWrite(0, Pl0, 1 << 55))
+}
+
+fn not_asked_of_snapshot<P: Policy + core::fmt::Debug>(setup: Setup) -> Option<Box<Violation>> {
+    not_asked::<P>(setup, Op::Restore(0, [0, 0, 1 << 55]))
+}
+
 /// A kind of violation, without its values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
@@ -39,6 +71,9 @@ enum Kind {
     HostLost,
     Touched,
     NotRearmed,
+    /// A value was taken that should have been refused.
+    Taken,
+    HostFault(HostFault),
 }
 
 fn kind(broken: &Broken) -> Option<Kind> {
@@ -47,6 +82,8 @@ fn kind(broken: &Broken) -> Option<Kind> {
         Broken::HostValueLost { .. } => Kind::HostLost,
         Broken::Touched { .. } => Kind::Touched,
         Broken::NotRearmed => Kind::NotRearmed,
+        Broken::WrongRefusal { expected: true } => Kind::Taken,
+        Broken::Faulted(fault) => Kind::HostFault(fault),
         _ => return None,
     })
 }
@@ -80,6 +117,7 @@ const TABLE: &[Row] = &[
     ("H7", "lazy", DoesNot, true, interrupted::<FlawedLazy<ActiveBeforeWritten>>, Kind::Value(Eye::Host, Owner::Host)),
     ("H8", "lazy", UsesShadowStacks, true, policy::<FlawedLazy<XrstorsIgnored>>, Kind::Value(Eye::Xsaves, Owner::Host)),
     ("H8", "lazy", DoesNot, true, policy::<FlawedLazy<XrstorsIgnored>>, Kind::Value(Eye::Xsaves, Owner::Host)),
+    ("H8", "lazy", DoesNot, true, xss_passed::<FlawedLazy<XrstorsIgnored>>, Kind::Value(Eye::Xsaves, Owner::Host)),
     ("H9", "lazy", UsesShadowStacks, true, policy::<FlawedLazy<ShadowStacksIgnored>>, Kind::Value(Eye::RingChange, Owner::Host)),
     ("H10", "lazy", UsesShadowStacks, true, policy::<FlawedLazy<NeverRearmed>>, Kind::NotRearmed),
     ("H11", "eager", DoesNot, true, policy::<FlawedEager<ResetForgetsSaved>>, Kind::Value(Eye::Host, Owner::Itself)),
@@ -93,6 +131,12 @@ const TABLE: &[Row] = &[
     ("H32", "lazy", UsesShadowStacks, true, search::<RearmsAtInit>, Kind::Value(Eye::Xsaves, Owner::Host)),
     ("H33", "xsave", DoesNot, true, policy::<FlawedXsave<ClearsArea>>, Kind::Value(Eye::Host, LOST)),
     ("H33", "xsave", UsesShadowStacks, true, policy::<FlawedXsave<HostByXsaves>>, Kind::HostLost),
+    ("H34", "lazy", DoesNot, true, not_asked_of_guest::<LazyIntercept>, Kind::HostFault(HostFault::IllegalSsp)),
+    ("H34", "eager", DoesNot, true, not_asked_of_host::<Eager>, Kind::Taken),
+    ("H34", "eager", UsesShadowStacks, true, not_asked_of_snapshot::<Eager>, Kind::Taken),
+    ("H34", "xsave", DoesNot, true, not_asked_of_host::<XsaveBacked>, Kind::Taken),
+    ("H36", "xsave", DoesNot, true, xss_forgotten::<FlawedXsave<UnsavedIgnored>>, Kind::Value(Eye::Host, LOST)),
+    ("H36", "xsave", UsesShadowStacks, true, xss_forgotten::<FlawedXsave<UnsavedIgnored>>, Kind::Value(Eye::Host, LOST)),
 ];
 
 #[test]
@@ -121,6 +165,10 @@ fn the_same_policies_without_a_flaw_pass() {
             check_driver::<VcpuCet<FlawedEager<Sound>>>(&setup, &alphabet()),
             check_driver::<VcpuCet<FlawedLazy<Sound>>>(&setup, &alphabet()),
             check_driver::<VcpuCet<FlawedXsave<Sound>>>(&setup, &alphabet()),
+            check_driver::<VcpuCet<FlawedXsave<Sound>>>(
+                &Setup { forgets_host_xss: true, ..setup.clone() },
+                &alphabet(),
+            ),
         ] {
             assert!(result.is_ok(), "{}", result.unwrap_err());
         }

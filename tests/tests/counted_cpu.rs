@@ -3,8 +3,7 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests, which the lint does not take for tests.
 
 use cet_policy::{Eager, HostMode, LazyIntercept, Policy, Reset, VcpuCet, XsaveBacked};
-use vmx_core::cet::{Ssp, SspRegister};
-use vmx_core::memory::LinearAddressWidth;
+use vmx_core::cet::SspRegister;
 use vmx_core::{MsrBitmap, MsrIndex, Page};
 use vmx_mock::{Counting, Counts};
 use vmx_tests::Setup;
@@ -20,22 +19,22 @@ fn cpu() -> Counting<Cpu> {
     Counting::new(cpu)
 }
 
-fn vcpu<P: Policy>(mode: HostMode) -> VcpuCet<P> {
-    VcpuCet::new(&Setup::new(mode).host().unwrap(), OFFERED).unwrap()
+fn vcpu<P: Policy>(mode: HostMode, bitmap: &MsrBitmap<'_>) -> VcpuCet<P> {
+    let mut cet = VcpuCet::new(&Setup::new(mode).host().unwrap(), OFFERED).unwrap();
+    cet.attach(&mut cpu(), bitmap).unwrap();
+    cet
 }
 
 /// The cost of ten loads and puts, each repeated, of a guest that uses a register.
 fn ten_switches<P: Policy>(mode: HostMode) -> Counts {
     let page = Page::new();
     let bitmap = MsrBitmap::all_exit(&page);
-    let (mut cpu, mut cet) = (cpu(), vcpu::<P>(mode));
-    let value = Ssp::new(0x1000, LinearAddressWidth::Bits48).unwrap();
-    cet.attach(&bitmap);
-    cet.host_write(&mut cpu, &bitmap, SspRegister::Pl0, value).unwrap();
+    let (mut cpu, mut cet) = (cpu(), vcpu::<P>(mode, &bitmap));
+    cet.host_write(&mut cpu, &bitmap, SspRegister::Pl0, 0x1000).unwrap();
     let before = cpu.counts();
     for _ in 0..10 {
-        cet.load(&mut cpu);
-        cet.load(&mut cpu);
+        cet.load(&mut cpu).unwrap();
+        cet.load(&mut cpu).unwrap();
         assert_eq!(cpu.inner_mut().ssp, [0x1000, 0, 0]);
         cet.put(&mut cpu, &bitmap);
         cet.put(&mut cpu, &bitmap);
@@ -73,9 +72,8 @@ fn xsave_costs_one_instruction_each_way() {
 fn lazy_intercepts_again_and_then_costs_nothing() {
     let page = Page::new();
     let bitmap = MsrBitmap::all_exit(&page);
-    let (mut cpu, mut cet) = (cpu(), vcpu::<LazyIntercept>(HostMode::UsesShadowStacks));
-    cet.attach(&bitmap);
-    cet.load(&mut cpu);
+    let (mut cpu, mut cet) = (cpu(), vcpu::<LazyIntercept>(HostMode::UsesShadowStacks, &bitmap));
+    cet.load(&mut cpu).unwrap();
     cet.guest_writes_msr(&mut cpu, &bitmap, MsrIndex::IA32_PL0_SSP, 0x1000).unwrap();
     cet.reset(&mut cpu, &bitmap, Reset::Init).unwrap();
     assert!(!cet.policy().is_active());
@@ -83,7 +81,7 @@ fn lazy_intercepts_again_and_then_costs_nothing() {
     let before = cpu.counts();
     for _ in 0..100 {
         cet.put(&mut cpu, &bitmap);
-        cet.load(&mut cpu);
+        cet.load(&mut cpu).unwrap();
     }
     assert_eq!(cpu.counts().since(&before), Counts::default());
 }
@@ -92,9 +90,8 @@ fn lazy_intercepts_again_and_then_costs_nothing() {
 fn lazy_notices_a_guest_that_went_idle() {
     let page = Page::new();
     let bitmap = MsrBitmap::all_exit(&page);
-    let (mut cpu, mut cet) = (cpu(), vcpu::<LazyIntercept>(HostMode::DoesNot));
-    cet.attach(&bitmap);
-    cet.load(&mut cpu);
+    let (mut cpu, mut cet) = (cpu(), vcpu::<LazyIntercept>(HostMode::DoesNot, &bitmap));
+    cet.load(&mut cpu).unwrap();
     for value in [0x1000, 0] {
         cet.guest_writes_msr(&mut cpu, &bitmap, MsrIndex::IA32_PL0_SSP, value).unwrap();
     }
@@ -102,7 +99,7 @@ fn lazy_notices_a_guest_that_went_idle() {
         assert!(cet.policy().is_active(), "still active before put {put}");
         cet.put(&mut cpu, &bitmap);
         if put < LazyIntercept::IDLE_PUTS {
-            cet.load(&mut cpu);
+            cet.load(&mut cpu).unwrap();
         }
     }
     assert!(!cet.policy().is_active());
@@ -113,11 +110,11 @@ fn host_after_reuse<P: Policy>() -> [u64; 3] {
     let page = Page::new();
     let bitmap = MsrBitmap::all_exit(&page);
     let mut cpu = cpu();
-    let mut place = Box::new(vcpu::<P>(HostMode::UsesShadowStacks));
+    let mut place = Box::new(vcpu::<P>(HostMode::UsesShadowStacks, &bitmap));
     for _ in 0..3 {
-        place.load(&mut cpu);
+        place.load(&mut cpu).unwrap();
         place.put(&mut cpu, &bitmap);
-        *place = vcpu::<P>(HostMode::UsesShadowStacks);
+        *place = vcpu::<P>(HostMode::UsesShadowStacks, &bitmap);
     }
     cpu.inner_mut().ssp
 }

@@ -31,6 +31,13 @@
 //! }
 //! ```
 //!
+//! # What the host's #GP handler does for it
+//!
+//! Only a trial tells whether the CPU takes a value that needs more than 48 bits in
+//! IA32_PL0_SSP to IA32_PL2_SSP. For hosts under a hypervisor or an emulator, and for
+//! CPUs with five-level paging, have the handler call [`general_protection_fix_up`]
+//! first; without it, a guest's value that this CPU refuses ends in that handler.
+//!
 //! # What the world switch moves
 //!
 //! [`WorldSwitch::enter`](vmx_core::cpu::WorldSwitch::enter) moves RAX to R15 without
@@ -196,6 +203,7 @@
 mod control_registers;
 mod cpu;
 mod cpuid;
+mod fix_up;
 mod instructions;
 mod memory;
 mod msr;
@@ -206,6 +214,7 @@ mod world_switch;
 
 pub use cpu::BareMetal;
 pub use cpuid::CpuidInstruction;
+pub use fix_up::{FixUpRegisters, GeneralProtection, general_protection_fix_up};
 pub use memory::{InRange, OffsetMapping, Reaches};
 pub use world_switch::{
     Mxcsr, Plain, RegisterFile, SpecCtrl, SwitchOptions, VectorRegisters, WithSpecCtrl, WithVectors,

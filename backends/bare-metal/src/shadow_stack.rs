@@ -7,6 +7,7 @@ use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
 use vmx_core::cpu::{CetSupervisorXstate, SupervisorSsp};
 use x86::msr::{rdmsr, wrmsr};
 
+use crate::fix_up::try_wrmsr;
 use crate::{BareMetal, SwitchOptions};
 
 /// The requested-feature bitmap in EDX:EAX: component 12 alone.
@@ -27,15 +28,32 @@ impl<O: SwitchOptions> SupervisorSsp for BareMetal<O> {
         // too wide for this CPU reaches the host's handler.
         unsafe { wrmsr(register.msr().0, value.get()) }
     }
+
+    /// Needs the host's #GP handler to call
+    /// [`general_protection_fix_up`](crate::general_protection_fix_up); where it does
+    /// not, the #GP(0) of a value that the CPU refuses reaches that handler.
+    fn accepts_ssp(&mut self, register: SspRegister, value: Ssp) -> bool {
+        let msr = register.msr();
+        // SAFETY: as in `read_ssp`.
+        let old = unsafe { rdmsr(msr.0) };
+        // SAFETY: ring 0, and `old` is what the register holds. No foreign value in it
+        // is used, as in `write_ssp`.
+        let accepts = unsafe { try_wrmsr(msr, value.get(), old) }.is_ok();
+        if accepts {
+            // SAFETY: the register held the value a moment ago.
+            unsafe { wrmsr(msr.0, old) };
+        }
+        accepts
+    }
 }
 
 impl<O: SwitchOptions> CetSupervisorXstate for BareMetal<O> {
     #[inline]
-    fn xsaves_cet_s(&mut self, area: &mut CetSupervisorArea) {
+    fn xsaves_cet_s(&mut self, area: &mut CetSupervisorArea) -> bool {
         // SAFETY: ring 0. The area is exclusive, aligned to 64 bytes, and as long
         // as its compacted header says; XSAVES of component 12 writes XSTATE_BV,
         // XCOMP_BV and the component, all within it. No `nomem`: it does write.
-        unsafe {
+        area.save(|area| unsafe {
             asm!(
                 "xsaves64 [{area}]",
                 area = in(reg) core::ptr::from_mut(area),
@@ -43,14 +61,15 @@ impl<O: SwitchOptions> CetSupervisorXstate for BareMetal<O> {
                 in("edx") REQUESTED.0,
                 options(nostack, preserves_flags),
             );
-        }
+        })
     }
 
     #[inline]
     fn xrstors_cet_s(&mut self, area: &CetSupervisorArea) {
-        // SAFETY: ring 0. The type keeps the header valid and the values legal;
-        // XRSTORS of component 12 reads the area and writes the three registers
-        // only, which the host does not use meanwhile (`BareMetal::new`).
+        // SAFETY: ring 0. The type keeps the header valid; a #GP(0) for a value that
+        // this CPU does not take reaches the host's handler. XRSTORS of component 12
+        // reads the area and writes the three registers only, which the host does not
+        // use meanwhile (`BareMetal::new`).
         unsafe {
             asm!(
                 "xrstors64 [{area}]",

@@ -44,6 +44,9 @@ use crate::Counts;
 ///     fn write_ssp(&mut self, register: SspRegister, value: Ssp) {
 ///         self.0[register.index()] = value;
 ///     }
+///     fn accepts_ssp(&mut self, _: SspRegister, _: Ssp) -> bool {
+///         true
+///     }
 /// }
 ///
 /// let mut cpu = Counting::new(Registers::default());
@@ -128,13 +131,18 @@ impl<C: SupervisorSsp> SupervisorSsp for Counting<C> {
         self.counts.wrmsr_ssp[register.index()] += 1;
         self.inner.write_ssp(register, value);
     }
+    #[inline]
+    fn accepts_ssp(&mut self, register: SspRegister, value: Ssp) -> bool {
+        self.counts.ssp_trials += 1;
+        self.inner.accepts_ssp(register, value)
+    }
 }
 
 impl<C: CetSupervisorXstate> CetSupervisorXstate for Counting<C> {
     #[inline]
-    fn xsaves_cet_s(&mut self, area: &mut CetSupervisorArea) {
+    fn xsaves_cet_s(&mut self, area: &mut CetSupervisorArea) -> bool {
         self.counts.xsaves += 1;
-        self.inner.xsaves_cet_s(area);
+        self.inner.xsaves_cet_s(area)
     }
     #[inline]
     fn xrstors_cet_s(&mut self, area: &CetSupervisorArea) {

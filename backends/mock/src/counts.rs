@@ -13,6 +13,9 @@ pub struct Counts {
     pub rdmsr_ssp: [u64; 3],
     /// WRMSR of the same three.
     pub wrmsr_ssp: [u64; 3],
+    /// Values that were tried in one of the three (`accepts_ssp`). The RDMSR and WRMSR
+    /// that a trial takes are not among those above.
+    pub ssp_trials: u64,
     /// RDMSR of IA32_XSS.
     pub rdmsr_xss: u64,
     /// WRMSR of IA32_XSS.
@@ -95,6 +98,7 @@ impl Counts {
         Self {
             rdmsr_ssp: ssp(self.rdmsr_ssp, earlier.rdmsr_ssp),
             wrmsr_ssp: ssp(self.wrmsr_ssp, earlier.wrmsr_ssp),
+            ssp_trials: self.ssp_trials.saturating_sub(earlier.ssp_trials),
             rdmsr_xss: self.rdmsr_xss.saturating_sub(earlier.rdmsr_xss),
             wrmsr_xss: self.wrmsr_xss.saturating_sub(earlier.wrmsr_xss),
             rdmsr_s_cet: self.rdmsr_s_cet.saturating_sub(earlier.rdmsr_s_cet),
@@ -178,6 +182,7 @@ mod tests {
             invvpid: base + 25 * step,
             vmlaunch: base + 26 * step,
             vmresume: base + 27 * step,
+            ssp_trials: base + 28 * step,
         }
     }
 

@@ -96,10 +96,11 @@ mod generated {
         impl SupervisorSsp for Cpu {
             fn read_ssp(&mut self, register: SspRegister) -> Ssp;
             fn write_ssp(&mut self, register: SspRegister, value: Ssp);
+            fn accepts_ssp(&mut self, register: SspRegister, value: Ssp) -> bool;
         }
 
         impl CetSupervisorXstate for Cpu {
-            fn xsaves_cet_s(&mut self, area: &mut CetSupervisorArea);
+            fn xsaves_cet_s(&mut self, area: &mut CetSupervisorArea) -> bool;
             fn xrstors_cet_s(&mut self, area: &CetSupervisorArea);
         }
 

@@ -13,8 +13,10 @@ use hypervisor::machine::Machine;
 use vmx_bare_metal::BareMetal;
 use vmx_core::MsrIndex;
 use vmx_core::cet::CET_S;
+use vmx_core::cpu::Msr;
 
 use crate::console::say;
+use crate::exceptions::Frame;
 use crate::exit::ExitKind;
 
 const MSRS: [MsrIndex; 7] = [
@@ -65,8 +67,8 @@ pub(crate) fn run() -> ExitKind {
         }
     };
     let mut counts = Counts::default();
-    compare_wrmsr(&features, &mut counts);
-    compare_xrstors(&features, &mut counts);
+    compare_wrmsr(&mut cpu, &features, &mut counts);
+    compare_xrstors(&mut cpu, &features, &mut counts);
     say(format_args!("compared rules={} different={}", counts.compared, counts.different));
     say(format_args!("end passed={} failed=0", counts.compared));
     ExitKind::Passed
@@ -98,23 +100,23 @@ impl Counts {
     }
 }
 
-fn compare_wrmsr(features: &CpuCet, counts: &mut Counts) {
+fn compare_wrmsr(cpu: &mut BareMetal, features: &CpuCet, counts: &mut Counts) {
     let guest = all_features(features);
     for msr in MSRS {
         for value in values() {
             let legal = check_msr_value(msr, value, &guest, features.linear_address_width);
-            // SAFETY: a CET MSR, which exists or faults; CR4.CET is 0, so no value
-            // of it has an effect, and the fault is caught.
-            let faults = unsafe { probe_wrmsr(msr.0, value) } != 0;
+            // SAFETY: (1, 2) A CET MSR, which exists and takes what it holds. (3)
+            // CR4.CET is 0, so no value of it has an effect.
+            let faults = unsafe { cpu.try_write_msr(msr, value) }.is_err();
             counts.note("wrmsr", msr, value, legal != Some(Ok(())), faults);
         }
-        // SAFETY: as above; 0 is what the registers held.
-        unsafe { probe_wrmsr(msr.0, 0) };
+        // SAFETY: as above; 0 is what the register held at first.
+        unsafe { cpu.write_msr(msr, 0) };
     }
 }
 
 /// The same values by XRSTORS of component 12, in the place of IA32_PL1_SSP.
-fn compare_xrstors(features: &CpuCet, counts: &mut Counts) {
+fn compare_xrstors(cpu: &mut BareMetal, features: &CpuCet, counts: &mut Counts) {
     if features.supported_xss & CET_S == 0 {
         return;
     }
@@ -122,22 +124,22 @@ fn compare_xrstors(features: &CpuCet, counts: &mut Counts) {
     let mut area = RawArea([0; 80]);
     area.0[64] = CET_S;
     area.0[65] = 1 << 63 | CET_S;
+    let zeros = area;
     // SAFETY: IA32_XSS exists and has bit 12; it only allows component 12 below.
-    unsafe { probe_wrmsr(MsrIndex::IA32_XSS.0, CET_S) };
+    unsafe { cpu.write_msr(MsrIndex::IA32_XSS, CET_S) };
     for value in values() {
         area.0[73] = value;
         let msr = MsrIndex::IA32_PL1_SSP;
         let legal = check_msr_value(msr, value, &guest, features.linear_address_width);
-        // SAFETY: the area is aligned and has a valid header; the registers that it
-        // restores are not in use, and the fault is caught.
-        let faults = unsafe { probe_xrstors(&raw const area, CET_S) } != 0;
+        // SAFETY: both areas are aligned and have a valid header, and zeros are legal; the
+        // registers that they restore are not in use.
+        let faults = unsafe { probe_xrstors(&raw const area, &raw const zeros, CET_S) } != 0;
         counts.note("xrstors", msr, value, legal != Some(Ok(())), faults);
     }
-    area.0[73] = 0;
-    // SAFETY: as above, with zeros; then IA32_XSS gets its reset value.
-    unsafe { probe_xrstors(&raw const area, CET_S) };
     // SAFETY: as above.
-    unsafe { probe_wrmsr(MsrIndex::IA32_XSS.0, 0) };
+    unsafe { probe_xrstors(&raw const zeros, &raw const zeros, CET_S) };
+    // SAFETY: its value after reset.
+    unsafe { cpu.write_msr(MsrIndex::IA32_XSS, 0) };
 }
 
 /// A guest that is offered all that the CPU has obeys the CPU's own rules.
@@ -150,46 +152,42 @@ fn all_features(features: &CpuCet) -> GuestCet {
 }
 
 /// An XSAVE area whose contents nobody checked.
+#[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct RawArea([u64; 80]);
 
-// Each returns 1 if its instruction raised #GP. The exception handler knows the
-// two addresses and continues at `probe_faulted`.
+// XRSTORS of the first area, or of the second where the first raises #GP: then the
+// handler changes RDI and RCX, and the instruction is tried again.
 global_asm!(
     r#"
     .section .text.compare, "ax"
-    .global probe_wrmsr
-    .global probe_wrmsr_instruction
     .global probe_xrstors
     .global probe_xrstors_instruction
-    .global probe_faulted
-probe_wrmsr:
-    mov ecx, edi
-    mov eax, esi
-    mov rdx, rsi
-    shr rdx, 32
-probe_wrmsr_instruction:
-    wrmsr
-    xor eax, eax
-    ret
 probe_xrstors:
-    mov eax, esi
-    mov rdx, rsi
+    mov eax, edx
     shr rdx, 32
+    xor ecx, ecx
 probe_xrstors_instruction:
     xrstors64 [rdi]
-    xor eax, eax
-    ret
-probe_faulted:
-    mov eax, 1
+    mov eax, ecx
     ret
     .text
     "#
 );
 
 unsafe extern "sysv64" {
-    /// WRMSR; 1 if it raised #GP.
-    fn probe_wrmsr(msr: u32, value: u64) -> u32;
-    /// XRSTORS; 1 if it raised #GP.
-    fn probe_xrstors(area: *const RawArea, components: u64) -> u32;
+    /// XRSTORS from `area`; 1 if it raised #GP, and `legal` was restored instead.
+    fn probe_xrstors(area: *const RawArea, legal: *const RawArea, components: u64) -> u32;
+    static probe_xrstors_instruction: u8;
+}
+
+/// Mends the #GP of the XRSTORS that is tried; whether it was that.
+pub(crate) fn xrstors_fix_up(frame: &mut Frame) -> bool {
+    let tried = (&raw const probe_xrstors_instruction).addr() as u64;
+    // Not for ever, should the second area fault too.
+    if frame.rip != tried || frame.rcx != 0 {
+        return false;
+    }
+    (frame.rdi, frame.rcx) = (frame.rsi, 1);
+    true
 }

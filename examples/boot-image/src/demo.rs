@@ -4,6 +4,13 @@ use core::arch::asm;
 use core::ffi::c_void;
 use core::hint::black_box;
 
+use cet_policy::{CpuCet, GuestCet, HostCet, HostMode, HostXss, VcpuCet, XsaveBacked};
+use vmx_bare_metal::BareMetal;
+use vmx_core::cet::{CET_S, Ssp, SspRegister};
+use vmx_core::cpu::{Msr, SupervisorSsp};
+use vmx_core::vmcs::FieldValues;
+use vmx_core::{Capabilities, MsrBitmap, MsrIndex, Page};
+
 use crate::console::say;
 use crate::exit::ExitKind;
 use crate::paging::MAPPED;
@@ -30,6 +37,7 @@ pub(crate) fn run(name: &str) -> ExitKind {
         "shadow-stack" => shadow_stack(overwrite_nothing),
         "shadow-stack-overflow" => shadow_stack(overflow_on_shadow_stack),
         "counts" => counts(),
+        "xsaves-without-xss" => xsaves_without_xss(),
         "hang" => loop {
             core::hint::spin_loop();
         },
@@ -45,7 +53,6 @@ pub(crate) fn run(name: &str) -> ExitKind {
 fn counts() -> ExitKind {
     const XSS: u32 = 0xDA0;
     const PL0_SSP: u32 = 0x6A4;
-    const CET_S: u64 = 1 << 12;
     let mut area = ExtendedState([0; 640]);
     // Its header says: compacted, component 12 only.
     area.0[520..528].copy_from_slice(&(1 << 63 | CET_S).to_le_bytes());
@@ -104,6 +111,59 @@ fn xrstors(area: &ExtendedState, components: u64) {
         asm!("xrstors64 [{}]", in(reg) area, in("eax") components as u32,
              in("edx") (components >> 32) as u32, options(nostack, preserves_flags));
     }
+}
+
+/// A put under the XSAVE-backed policy while IA32_XSS is 0: the instruction saves
+/// nothing and rewrites the area's header, and yet nothing is lost.
+fn xsaves_without_xss() -> ExitKind {
+    let mut done = 0;
+    for mode in [HostMode::DoesNot, HostMode::UsesShadowStacks] {
+        match put_without_xss(mode) {
+            Ok(true) => done += 1,
+            Ok(false) => say(format_args!("error {mode:?}: a value was lost")),
+            Err(error) => say(format_args!("error {mode:?}: {error}")),
+        }
+    }
+    if done == 2 { passed() } else { ExitKind::Failed }
+}
+
+/// Whether the guest's values and the host's came through.
+fn put_without_xss(mode: HostMode) -> Result<bool, cet_policy::Error> {
+    static BITMAP: Page = Page::new();
+    let bitmap = MsrBitmap::all_exit(&BITMAP);
+    // SAFETY: ring 0 of the only CPU, whose exceptions have handlers; nothing uses shadow
+    // stacks while this runs.
+    let mut cpu = unsafe { BareMetal::new() };
+    let capabilities = Capabilities::read(&mut cpu)?;
+    let xss = HostXss::Fixed(CET_S);
+    let host = HostCet::new(CpuCet::detect(&mut cpu), &capabilities, mode, xss)?;
+    let guest = GuestCet { shadow_stacks: true, xss: CET_S, ..GuestCet::default() };
+    let mut cet = VcpuCet::<XsaveBacked>::new(&host, guest)?;
+    // No guest runs, so the fields may be anywhere.
+    cet.attach(&mut FieldValues::new(), &bitmap)?;
+    let set_xss = |cpu: &mut BareMetal, value| {
+        // SAFETY: the register exists and takes bit 12, which `host` was checked for; it
+        // only decides what the policy's XSAVES and XRSTORS move.
+        unsafe { cpu.write_msr(MsrIndex::IA32_XSS, value) };
+    };
+    let registers = |cpu: &mut BareMetal| SspRegister::ALL.map(|register| cpu.read_ssp(register));
+
+    let hosts = registers(&mut cpu);
+    set_xss(&mut cpu, CET_S);
+    cet.load(&mut cpu)?;
+    cet.host_write(&mut cpu, &bitmap, SspRegister::Pl0, 0x1000)?;
+    set_xss(&mut cpu, 0);
+    cet.put(&mut cpu, &bitmap);
+    let kept = cet.state(&mut cpu).ssp == [0x1000, 0, 0]
+        && (mode == HostMode::DoesNot || registers(&mut cpu) == hosts);
+    // An edit makes XRSTORS look for the component, which must be in the header again.
+    cet.host_write(&mut cpu, &bitmap, SspRegister::Pl1, 0x2000)?;
+    set_xss(&mut cpu, CET_S);
+    cet.load(&mut cpu)?;
+    let loaded = registers(&mut cpu).map(Ssp::get) == [0x1000, 0x2000, 0];
+    cet.put(&mut cpu, &bitmap);
+    set_xss(&mut cpu, 0);
+    Ok(kept && loaded)
 }
 
 fn passed() -> ExitKind {

@@ -1,11 +1,16 @@
 //! What happens on an exception: one line, then the end.
 //!
-//! The image provokes no exception in its own code, except the #GP of the two
-//! probes in `compare.rs`. So each other one is a defect, and the line names the
-//! place.
+//! The image provokes no exception in its own code, except the #GP of two instructions
+//! that are tried: WRMSR of `vmx-bare-metal`, and XRSTORS of `compare.rs`. Those are
+//! mended by other values in registers, and tried again from where they are. Each other
+//! exception is a defect, and the line names the place.
 
 use core::arch::global_asm;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use vmx_bare_metal::{FixUpRegisters, general_protection_fix_up};
+
+use crate::compare;
 use crate::console::say;
 use crate::exit::{self, ExitKind};
 
@@ -13,6 +18,8 @@ use crate::exit::{self, ExitKind};
 pub(crate) const NMI: usize = 2;
 /// Vector of the double fault.
 pub(crate) const DOUBLE_FAULT: usize = 8;
+/// Vector of the general-protection exception.
+const GENERAL_PROTECTION: u64 = 13;
 
 /// Names by vector, as the manual's table of exceptions spells them.
 const NAMES: [&str; 32] = [
@@ -75,42 +82,58 @@ exception_stubs:
     .set vector, vector + 1
     .endr
 
+// Saves what the handler, compiled without SSE, may change, and aligns the stack.
 exception_common:
-    cmp qword ptr [rsp], 13
-    jne 2f
+    push rbp
+    mov rbp, rsp
     push rax
-    lea rax, [rip + probe_wrmsr_instruction]
-    cmp [rsp + 24], rax
-    je 1f
-    lea rax, [rip + probe_xrstors_instruction]
-    cmp [rsp + 24], rax
-    jne 3f
-1:
-    lea rax, [rip + probe_faulted]
-    mov [rsp + 24], rax
-    pop rax
-    add rsp, 16
-    iretq
-3:
-    pop rax
-2:
-    cld
+    push rcx
+    push rdx
+    push rsi
+    push rdi
+    push r8
+    push r9
+    push r10
+    push r11
     mov rdi, rsp
     and rsp, -16
-    call {report}
-    ud2
+    cld
+    call {handle}
+    lea rsp, [rbp - 9 * 8]
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rdi
+    pop rsi
+    pop rdx
+    pop rcx
+    pop rax
+    pop rbp
+    add rsp, 16
+    iretq
     .text
     "#,
-    report = sym report,
+    handle = sym handle,
 );
 
 /// What the stubs leave on the stack, lowest address first.
 #[repr(C)]
 #[derive(Debug)]
-struct Frame {
+pub(crate) struct Frame {
+    r11: u64,
+    r10: u64,
+    r9: u64,
+    r8: u64,
+    pub(crate) rdi: u64,
+    pub(crate) rsi: u64,
+    rdx: u64,
+    pub(crate) rcx: u64,
+    rax: u64,
+    rbp: u64,
     vector: u64,
     error: u64,
-    rip: u64,
+    pub(crate) rip: u64,
     cs: u64,
     rflags: u64,
     rsp: u64,
@@ -128,8 +151,33 @@ pub(crate) fn stub_address(vector: usize) -> u64 {
     (first + vector * STUB_SIZE) as u64
 }
 
+/// Whether a #GP is mended that can be.
+static MENDS: AtomicBool = AtomicBool::new(true);
+
+/// From here on no #GP is mended, as in a host that does not know how.
+pub(crate) fn mend_nothing() {
+    MENDS.store(false, Relaxed);
+}
+
+/// Returns to the instruction with other registers, or not at all.
+extern "C" fn handle(frame: &mut Frame) {
+    if frame.vector == GENERAL_PROTECTION && MENDS.load(Relaxed) {
+        let Frame { rax, rdx, rsi, rdi, .. } = *frame;
+        let mut registers = FixUpRegisters { rax, rdx, rsi, rdi };
+        if general_protection_fix_up(frame.rip, &mut registers) {
+            let FixUpRegisters { rax, rdx, rsi, rdi } = registers;
+            (frame.rax, frame.rdx, frame.rsi, frame.rdi) = (rax, rdx, rsi, rdi);
+            return;
+        }
+        if compare::xrstors_fix_up(frame) {
+            return;
+        }
+    }
+    report(frame)
+}
+
 /// Prints the exception and ends the run as failed.
-extern "C" fn report(frame: &Frame) -> ! {
+fn report(frame: &Frame) -> ! {
     let name = usize::try_from(frame.vector)
         .ok()
         .and_then(|vector| NAMES.get(vector))

@@ -48,6 +48,8 @@ mod shadow_stack;
 #[cfg(target_os = "none")]
 mod start;
 #[cfg(target_os = "none")]
+mod wide_address_run;
+#[cfg(target_os = "none")]
 mod world_switch;
 
 /// The image's work: what happens once the processor is in a sane state.
@@ -70,6 +72,8 @@ fn image_main(parameters: &parameters::Parameters) -> exit::ExitKind {
         demo::run(name)
     } else if let Some(name) = parameters.get("ept") {
         ept_run::run(name, parameters)
+    } else if let Some(policy) = parameters.get("wide-address") {
+        wide_address_run::run(policy, parameters)
     } else {
         hypervisor_run::run(parameters)
     }

@@ -1,8 +1,9 @@
 //! Why a run ends early, with what a person needs to know.
 
+use core::error::Error as _;
 use core::fmt;
 
-use cet_policy::Refused;
+use cet_policy::{LoadError as LoadCetError, Refused};
 use vmx_core::VmxError;
 use vmx_core::capability::NoVmx;
 use vmx_core::control::ControlError;
@@ -22,6 +23,8 @@ pub enum RunError {
     NoVmx(NoVmx),
     /// The CPU lacks what CET guests or the policy need.
     Refused(Refused),
+    /// A vCPU's CET state cannot be loaded.
+    Cet(LoadCetError),
     /// The CPU's VMX lacks controls.
     Controls(ControlError),
     /// The CPU did not enter VMX operation.
@@ -87,6 +90,11 @@ impl From<Refused> for RunError {
         Self::Refused(error)
     }
 }
+impl From<LoadCetError> for RunError {
+    fn from(error: LoadCetError) -> Self {
+        Self::Cet(error)
+    }
+}
 impl From<ControlError> for RunError {
     fn from(error: ControlError) -> Self {
         Self::Controls(error)
@@ -131,6 +139,10 @@ impl fmt::Display for RunError {
         match self {
             Self::NoVmx(error) => fmt::Display::fmt(error, f),
             Self::Refused(error) => fmt::Display::fmt(error, f),
+            Self::Cet(error) => match error.source() {
+                Some(cause) => write!(f, "{error}: {cause}"),
+                None => fmt::Display::fmt(error, f),
+            },
             Self::Controls(error) => fmt::Display::fmt(error, f),
             Self::Enter(error) => fmt::Display::fmt(error, f),
             Self::Leave(error) => fmt::Display::fmt(error, f),

@@ -1,4 +1,4 @@
-//! The guests' program: one piece of machine code, three roles.
+//! The guests' program: one piece of machine code, a role for each guest.
 //!
 //! Every guest starts at the entry with its role in RDI and its rounds in RSI. It
 //! counts its checks in its data page, yields by VMCALL with RAX = 0 after each
@@ -12,6 +12,7 @@
 //! | [`Role::Xrstors`] | the same, but writes them by XRSTORS of component 12 |
 //! | [`Role::Unused`] | never uses the feature; must always read zeros |
 //! | [`Role::Hang`] | never exits by itself, to try the time limit |
+//! | [`Role::WideAddress`] | writes an address that needs more than 48 bits, and says what came of it |
 
 use core::arch::global_asm;
 use core::fmt;
@@ -33,6 +34,13 @@ pub const FIRST_FAILED: usize = 0x10;
 pub const FOUND: usize = 0x18;
 /// What it should have found.
 pub const EXPECTED: usize = 0x20;
+/// Whether WRMSR of [`WIDE_ADDRESS`] raised #GP(0), 0 or 1.
+pub const WIDE_FAULTS: usize = 0x28;
+/// What IA32_PL0_SSP holds after it.
+pub const WIDE_VALUE: usize = 0x30;
+
+/// An address for IA32_PL0_SSP that is canonical for 57 bits and not for 48.
+pub const WIDE_ADDRESS: u64 = 1 << 55;
 
 /// What a guest does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +54,8 @@ pub enum Role {
     Unused = 3,
     /// Loops for ever.
     Hang = 4,
+    /// Writes [`WIDE_ADDRESS`].
+    WideAddress = 5,
 }
 
 impl Role {
@@ -64,7 +74,8 @@ impl Role {
             Self::Xrstors => 3 + ILLEGAL + 2 + rounds * (1 + 3 + 3 + 2 + ILLEGAL),
             // Zeros; each round three registers and IA32_S_CET.
             Self::Unused => 3 + rounds * 4,
-            Self::Hang => 0,
+            // What comes of it is judged outside.
+            Self::Hang | Self::WideAddress => 0,
         }
     }
 }
@@ -76,6 +87,7 @@ impl fmt::Display for Role {
             Self::Xrstors => "xrstors",
             Self::Unused => "unused",
             Self::Hang => "hang",
+            Self::WideAddress => "wide-address",
         })
     }
 }
@@ -130,6 +142,9 @@ global_asm!(
     first_failed = const FIRST_FAILED,
     found = const FOUND,
     expected = const EXPECTED,
+    wide_faults = const WIDE_FAULTS,
+    wide_value = const WIDE_VALUE,
+    wide_address = const WIDE_ADDRESS,
     illegal_values = const ILLEGAL_VALUES,
 );
 

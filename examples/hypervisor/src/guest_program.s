@@ -11,6 +11,8 @@
 .set FIRST_FAILED, {first_failed}
 .set FOUND, {found}
 .set EXPECTED, {expected}
+.set WIDE_FAULTS, {wide_faults}
+.set WIDE_VALUE, {wide_value}
 .set GP_ARMED, 0x40            # 1: the next #GP is provoked
 .set GP_SEEN, 0x48
 .set S_CET_NOW, 0x50           # a legal value, for the WRMSR that is tried again
@@ -59,6 +61,8 @@ entry:
     mov r15d, {base_data}
     cmp r14, 4
     je hang
+    cmp r14, 5
+    je wide_address_round
 
     mov r8d, 1
     mov ecx, IA32_PL0_SSP
@@ -187,6 +191,27 @@ done:
 
 hang:
     jmp hang
+
+# An address that needs more than 48 bits: whether it faults, and what is there then.
+wide_address_round:
+    mov qword ptr [r15 + GP_SEEN], 0
+    mov qword ptr [r15 + GP_ARMED], 1
+    mov ecx, IA32_PL0_SSP
+    mov rax, {wide_address}
+    mov rdx, rax
+    shr rdx, 32
+    wrmsr
+    mov qword ptr [r15 + GP_ARMED], 0
+    mov rax, [r15 + GP_SEEN]
+    mov [r15 + WIDE_FAULTS], rax
+    mov ecx, IA32_PL0_SSP
+    call read_msr
+    mov [r15 + WIDE_VALUE], rax
+    xor eax, eax
+    vmcall                     # yield
+    dec r13
+    jnz wide_address_round
+    jmp done
 
 # RAX = the MSR in ECX.
 read_msr:

@@ -14,8 +14,9 @@
 //! 7. [`processor`]: what each CPU does, alone or one of several that share the vCPUs,
 //!    and the checks on the host's own registers ([`canaries`]).
 //!
-//! [`supervisor_shadow_stack`] is a scenario apart, about what EPT does for a guest's
-//! shadow stack.
+//! Two scenarios stand apart: [`supervisor_shadow_stack`], about what EPT does for a
+//! guest's shadow stack, and [`wide_address`], about a value that the CPU refuses though
+//! its CPUID says that it is legal.
 //!
 //! Each guest's EPT maps its own memory, from guest-physical address 0 on, and nothing
 //! else.
@@ -39,6 +40,7 @@ pub mod shared;
 pub mod slice;
 pub mod supervisor_shadow_stack;
 pub mod vcpu;
+pub mod wide_address;
 
 use vmx_core::GuestRegisters;
 use vmx_core::cpu::{

@@ -1,6 +1,6 @@
 //! The CPU, asked what it can do.
 
-use cet_policy::{CpuCet, HostCet, HostMode};
+use cet_policy::{CpuCet, HostCet, HostMode, HostXss};
 use vmx_core::control::ControlSet;
 use vmx_core::cpu::{Cpuid, InvalidateTranslations, InveptScope, Msr, VmxInstructions};
 use vmx_core::ept::{EptRules, EptVpidCapabilities};
@@ -34,7 +34,7 @@ impl Machine {
         let capabilities = Capabilities::read(cpu)?;
         let cet = CpuCet::detect(cpu);
         // Refuses a CPU without CET by name, before anything else is negotiated.
-        HostCet::new(cet, &capabilities, HostMode::DoesNot, 0)?;
+        HostCet::new(cet, &capabilities, HostMode::DoesNot, HostXss::Fixed(0))?;
         let controls = controls::negotiate(&capabilities)?;
         // "Enable EPT" is among the controls, so the MSR exists.
         let ept = EptVpidCapabilities::from_bits_retain(cpu.read_named(NamedMsr::VmxEptVpidCap));

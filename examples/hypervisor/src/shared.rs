@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use cet_policy::{HostCet, Policy};
+use cet_policy::{HostCet, HostXss, Policy};
 use spin::{Mutex, MutexGuard};
 use vmx_core::ept::EptPointerFlags;
 use vmx_core::vmcs::{ClearMailbox, Rollout};
@@ -38,8 +38,8 @@ impl<P: Policy> Shared<P> {
     /// # Errors
     /// [`RunError`] if memory is short or the policy is refused.
     pub fn new(machine: &Machine, pool: &PagePool, scenario: &Scenario) -> Result<Self, RunError> {
-        let host =
-            HostCet::new(machine.cet, &machine.capabilities, scenario.mode, scenario.host_xss)?;
+        let host_xss = HostXss::Fixed(scenario.host_xss);
+        let host = HostCet::new(machine.cet, &machine.capabilities, scenario.mode, host_xss)?;
         let ept = EptPointerFlags::empty();
         let new = |role| Vcpu::new(machine, &host, pool, role, scenario.rounds, ept);
         let [a, b, c] = scenario.roles;

@@ -32,7 +32,7 @@ pub unsafe fn run_slice<P: Policy, C: Backend>(
 ) -> Result<(), RunError> {
     let Vcpu { role, vmcs, registers, cet, bitmap, report, finished, .. } = vcpu;
     let mut current = section.load(vmcs)?;
-    cet.load(&mut current);
+    cet.load(&mut current)?;
     loop {
         xss.load(&mut current, cet.xss());
         // SAFETY: (1, 2) The section's contract. (3) `current` keeps the account. (4)

@@ -13,7 +13,7 @@
 //!
 //! After each change of what a CPU has cached, INVEPT.
 
-use cet_policy::{HostCet, HostMode, Policy};
+use cet_policy::{HostCet, HostMode, HostXss, Policy};
 use vmx_core::CriticalSection;
 use vmx_core::cpu::{InvalidateTranslations, VmxInstructions};
 use vmx_core::ept::{EntryFlags, EptPointerFlags};
@@ -62,7 +62,8 @@ pub unsafe fn run<P: Policy, C: Backend>(
     observer: &mut dyn Observer,
 ) -> Result<Found, RunError> {
     let machine = Machine::detect(cpu)?;
-    let host = HostCet::new(machine.cet, &machine.capabilities, HostMode::DoesNot, 0)?;
+    let host_xss = HostXss::Fixed(0);
+    let host = HostCet::new(machine.cet, &machine.capabilities, HostMode::DoesNot, host_xss)?;
     let ept = if control {
         EptPointerFlags::SUPERVISOR_SHADOW_STACK_CONTROL
     } else {

@@ -71,7 +71,6 @@ impl<P: Policy> Vcpu<P> {
         let cet = VcpuCet::new(host, guest)?;
         let page = pool.take(1).ok_or(RunError::OutOfMemory)?;
         let bitmap = MsrBitmap::all_exit(page.pages.first().ok_or(RunError::OutOfMemory)?);
-        cet.attach(&bitmap);
         let frame = pool.take_frame().ok_or(RunError::OutOfMemory)?;
         Ok(Self {
             role,
@@ -112,6 +111,7 @@ impl<P: Policy> Vcpu<P> {
             tss: guest_memory::TSS,
         };
         guest.write(&mut current, capabilities, machine.controls.entry)?;
+        self.cet.attach(&mut current, &self.bitmap)?;
         let timer = TIME_SLICE >> capabilities.preemption_timer_shift();
         current.write(field::VMX_PREEMPTION_TIMER_VALUE, timer.max(1) as u32)?;
         current.write(field::MSR_BITMAP, self.bitmap_address)?;

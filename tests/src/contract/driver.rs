@@ -3,7 +3,7 @@
 use core::fmt::Debug;
 
 use cet_policy::{
-    Exits, GuestCet, HostCet, OfferError, Policy, ReadAnswer, Refused, Reset, SCetError,
+    Exits, GuestCet, HostCet, LoadError, OfferError, Policy, ReadAnswer, Refused, Reset, SCetError,
     SupervisorState, VcpuCet, WriteAnswer,
 };
 use vmx_core::cet::CetControl;
@@ -34,11 +34,11 @@ pub trait Driver: Sized + Debug {
     fn xss(&self) -> u64 {
         self.inner().xss()
     }
-    fn attach(&self, bitmap: &MsrBitmap<'_>) {
-        self.inner().attach(bitmap);
+    fn attach(&mut self, cpu: &mut Cpu, bitmap: &MsrBitmap<'_>) -> Result<(), VmxError> {
+        self.inner_mut().attach(cpu, bitmap)
     }
-    fn load(&mut self, cpu: &mut Cpu) {
-        self.inner_mut().load(cpu);
+    fn load(&mut self, cpu: &mut Cpu) -> Result<(), LoadError> {
+        self.inner_mut().load(cpu)
     }
     fn put(&mut self, cpu: &mut Cpu, bitmap: &MsrBitmap<'_>) {
         self.inner_mut().put(cpu, bitmap);
@@ -66,13 +66,13 @@ pub trait Driver: Sized + Debug {
     fn host_read(&mut self, cpu: &mut Cpu, register: SspRegister) -> Ssp {
         self.inner_mut().host_read(cpu, register)
     }
-    /// `false`: not offered.
+    /// `false`: refused.
     fn host_write(
         &mut self,
         cpu: &mut Cpu,
         bitmap: &MsrBitmap<'_>,
         register: SspRegister,
-        value: Ssp,
+        value: u64,
     ) -> bool {
         self.inner_mut().host_write(cpu, bitmap, register, value).is_ok()
     }

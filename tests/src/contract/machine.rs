@@ -23,7 +23,8 @@ use crate::contract::legality::ssp_is_legal;
 /// Bit 12 of IA32_XSS: component 12, CET_S.
 pub const XSS_CET_S: u64 = 1 << 12;
 
-/// Freedoms that the manual gives to XSAVES.
+/// In what CPUs differ: freedoms that the manual gives to XSAVES, and which addresses
+/// they take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hardware {
     /// A component in its initial state is not written (SDM, "XSAVES", init
@@ -32,8 +33,16 @@ pub struct Hardware {
     /// A component not modified since the XRSTORS from the same address may be left
     /// unwritten (modified optimisation).
     pub modified_optimisation: bool,
-    /// Linear addresses.
+    /// Linear addresses, as CPUID reports them.
     pub width: LinearAddressWidth,
+    /// By how many bits the CPU judges the host's WRMSR and XRSTORS: by those of CPUID,
+    /// or by fewer, where it goes by CR4.LA57.
+    pub host_judges: LinearAddressWidth,
+    /// By how many it judges the guest's, whose CR4 may be another.
+    pub guest_judges: LinearAddressWidth,
+    /// Asked about a value, the CPU says yes without trying it: what a policy comes to
+    /// that does not ask.
+    pub says_yes: bool,
 }
 
 impl Hardware {
@@ -42,10 +51,25 @@ impl Hardware {
         init_optimisation: true,
         modified_optimisation: true,
         width: LinearAddressWidth::Bits48,
+        host_judges: LinearAddressWidth::Bits48,
+        guest_judges: LinearAddressWidth::Bits48,
+        says_yes: false,
     };
     /// A CPU that always writes everything.
     pub const PLAIN: Self =
         Self { init_optimisation: false, modified_optimisation: false, ..Self::FREE };
+    /// A CPU with five-level paging, as the manual has it.
+    pub const WIDE: Self = Self {
+        width: LinearAddressWidth::Bits57,
+        host_judges: LinearAddressWidth::Bits57,
+        guest_judges: LinearAddressWidth::Bits57,
+        ..Self::FREE
+    };
+    /// One that goes by CR4.LA57, which is 0.
+    pub const WIDE_BY_CPUID: Self = Self { width: LinearAddressWidth::Bits57, ..Self::FREE };
+    /// The same under a guest that has set CR4.LA57.
+    pub const WIDE_IN_THE_GUEST: Self =
+        Self { guest_judges: LinearAddressWidth::Bits57, ..Self::WIDE_BY_CPUID };
 }
 
 /// Why the host's code was torn away: the payload of the unwinding.
@@ -53,7 +77,7 @@ impl Hardware {
 pub enum HostFault {
     /// XRSTORS of component 12 with IA32_XSS\[12\] = 0.
     XrstorsWithoutXss,
-    /// WRMSR of a value that the register does not take.
+    /// WRMSR or XRSTORS of a value that the register does not take.
     IllegalSsp,
     /// No fault: the test asked for it.
     Interrupted,
@@ -66,6 +90,9 @@ pub struct Fields([u64; Self::ENCODINGS.len()]);
 impl Fields {
     /// Guest S_CET, SSP and table address; then the host's.
     pub const ENCODINGS: [u32; 6] = [0x6828, 0x682A, 0x682C, 0x6C18, 0x6C1A, 0x6C1C];
+
+    /// What a VMCS holds that nobody has written.
+    pub const UNWRITTEN: Self = Self([0x0BAD_0BAD_0BAD_0BAD; Self::ENCODINGS.len()]);
 
     /// Guest IA32_S_CET, as non-root operation sees it.
     pub const fn guest_s_cet(&self) -> u64 {
@@ -92,6 +119,8 @@ pub struct Accesses {
     pub reads: u32,
     /// WRMSR of the three registers.
     pub writes: u32,
+    /// Values that were tried in one of them.
+    pub trials: u32,
     /// XSAVES.
     pub xsaves: u32,
     /// XRSTORS.
@@ -101,7 +130,7 @@ pub struct Accesses {
 impl Accesses {
     /// All kinds together.
     pub const fn total(&self) -> u32 {
-        self.reads + self.writes + self.xsaves + self.xrstors
+        self.reads + self.writes + self.trials + self.xsaves + self.xrstors
     }
 }
 
@@ -142,7 +171,7 @@ impl Cpu {
             ssp,
             xss,
             vmcs: None,
-            accesses: Accesses { reads: 0, writes: 0, xsaves: 0, xrstors: 0 },
+            accesses: Accesses { reads: 0, writes: 0, trials: 0, xsaves: 0, xrstors: 0 },
             hardware,
             last_xrstors: LastXrstors::None,
             modified: true,
@@ -175,7 +204,7 @@ impl Cpu {
         register: SspRegister,
         value: u64,
     ) -> Result<(), GeneralProtection> {
-        if !ssp_is_legal(value, self.hardware.width) {
+        if !ssp_is_legal(value, self.hardware.guest_judges) {
             return Err(GeneralProtection);
         }
         self.ssp[register.index()] = value;
@@ -188,7 +217,7 @@ impl Cpu {
     /// # Errors
     /// [`GeneralProtection`] if IA32_XSS\[12\] is 0 or a value is illegal.
     pub fn guest_xrstors(&mut self, image: [u64; 3]) -> Result<(), GeneralProtection> {
-        let legal = image.iter().all(|value| ssp_is_legal(*value, self.hardware.width));
+        let legal = image.iter().all(|value| ssp_is_legal(*value, self.hardware.guest_judges));
         if self.xss & XSS_CET_S == 0 || !legal {
             return Err(GeneralProtection);
         }
@@ -220,26 +249,33 @@ impl SupervisorSsp for Cpu {
     fn write_ssp(&mut self, register: SspRegister, value: Ssp) {
         self.host_access();
         self.accesses.writes += 1;
-        if !ssp_is_legal(value.get(), self.hardware.width) {
+        if !ssp_is_legal(value.get(), self.hardware.host_judges) {
             host_fault(HostFault::IllegalSsp);
         }
         self.ssp[register.index()] = value.get();
         self.modified = true;
     }
+
+    fn accepts_ssp(&mut self, _: SspRegister, value: Ssp) -> bool {
+        self.host_access();
+        self.accesses.trials += 1;
+        // WRMSR of the value, or of the old one, counts as a modification.
+        self.modified = true;
+        self.hardware.says_yes || ssp_is_legal(value.get(), self.hardware.host_judges)
+    }
 }
 
 impl CetSupervisorXstate for Cpu {
-    fn xsaves_cet_s(&mut self, area: &mut CetSupervisorArea) {
+    fn xsaves_cet_s(&mut self, area: &mut CetSupervisorArea) -> bool {
         self.host_access();
         self.accesses.xsaves += 1;
         if self.xss & XSS_CET_S == 0 {
-            return;
+            return false;
         }
         let values = self.ssp.map(Ssp::from_register);
         let initial = values == [Ssp::ZERO; 3];
         if initial && self.hardware.init_optimisation {
-            area.store(values);
-            return;
+            return area.save(|area| area.store(values));
         }
         let unmodified = !self.modified && self.last_xrstors == LastXrstors::Root(address_of(area));
         let skip = self.hardware.modified_optimisation && unmodified;
@@ -248,6 +284,7 @@ impl CetSupervisorXstate for Cpu {
             let value = if skip { area.get(register) } else { values[register.index()] };
             area.set(register, value);
         }
+        true
     }
 
     fn xrstors_cet_s(&mut self, area: &CetSupervisorArea) {
@@ -256,7 +293,11 @@ impl CetSupervisorXstate for Cpu {
         if self.xss & XSS_CET_S == 0 {
             host_fault(HostFault::XrstorsWithoutXss);
         }
-        self.ssp = area.values().map(Ssp::get);
+        let values = area.values().map(Ssp::get);
+        if !values.iter().all(|value| ssp_is_legal(*value, self.hardware.host_judges)) {
+            host_fault(HostFault::IllegalSsp);
+        }
+        self.ssp = values;
         self.last_xrstors = LastXrstors::Root(address_of(area));
         self.modified = false;
     }
@@ -295,10 +336,10 @@ mod tests {
         area.set(SspRegister::Pl0, ssp(8));
         cpu.xrstors_cet_s(&area);
         area.set(SspRegister::Pl0, ssp(16));
-        cpu.xsaves_cet_s(&mut area);
+        assert!(cpu.xsaves_cet_s(&mut area));
         assert_eq!(area.get(SspRegister::Pl0), ssp(16), "unmodified: not written");
         cpu.write_ssp(SspRegister::Pl1, ssp(24));
-        cpu.xsaves_cet_s(&mut area);
+        assert!(cpu.xsaves_cet_s(&mut area));
         assert_eq!(area.get(SspRegister::Pl0), ssp(8), "modified: written as a whole");
     }
 
@@ -306,8 +347,9 @@ mod tests {
     fn without_xss_nothing_is_saved_and_xrstors_faults() {
         let mut cpu = Cpu::new(Hardware::FREE, [8; 3], 0);
         let mut area = CetSupervisorArea::new();
-        cpu.xsaves_cet_s(&mut area);
-        assert_eq!(area.values(), [Ssp::ZERO; 3]);
+        area.set(SspRegister::Pl2, ssp(16));
+        assert!(!cpu.xsaves_cet_s(&mut area));
+        assert_eq!(area.values(), [Ssp::ZERO, Ssp::ZERO, ssp(16)], "as before");
         let fault = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             cpu.xrstors_cet_s(&area);
         }))

@@ -85,6 +85,35 @@ pub fn alphabet() -> Vec<Op> {
     ]
 }
 
+/// Addresses that are canonical for 57 bits only, by every way into the registers.
+pub fn wide_address_alphabet() -> Vec<Op> {
+    use SspRegister::{Pl0, Pl1, Pl2};
+    const WIDE: u64 = 1 << 55;
+    const WIDE_BITMAP_BASE: u64 = 1 << 54;
+    vec![
+        Op::Run(0, 0),
+        Op::Run(0, 1),
+        Op::Run(1, 0),
+        Op::Put(0),
+        Op::Churn(0),
+        Op::Write(0, Pl0, WIDE),
+        Op::Write(0, Pl2, 0x1020),
+        Op::Write(0, Pl0, 1 << 60),
+        Op::WriteXss(0, XSS_CET_S),
+        Op::Xrstors(0, [0x1100, WIDE + 0x10, 0x1120]),
+        Op::WriteSCet(0, SH_STK_EN),
+        Op::WriteSCet(0, WIDE_BITMAP_BASE),
+        Op::HostSCet(0, WIDE_BITMAP_BASE),
+        Op::HostWrite(0, Pl1, WIDE + 0x20),
+        Op::HostWrite(0, Pl1, 1 << 60),
+        Op::Restore(0, [0, 0x1310, WIDE + 0x30]),
+        Op::Reset(0, Reset::Init),
+        Op::SetGuest(0, NOT_OFFERED),
+        Op::SetGuest(0, OFFERED),
+        Op::Write(1, Pl1, 0x2010),
+    ]
+}
+
 /// Writes whose handler is torn away, and what may come around them.
 pub fn interrupting_alphabet() -> Vec<Op> {
     let mut ops = vec![

@@ -1,6 +1,6 @@
 //! The machine on which a policy is checked.
 
-use cet_policy::{CpuCet, GuestCet, HostCet, HostMode, Refused};
+use cet_policy::{CpuCet, GuestCet, HostCet, HostMode, HostXss, Refused};
 use vmx_core::Capabilities;
 use vmx_core::capability::FixedBits;
 use vmx_core::capability::VmxBasic;
@@ -17,8 +17,11 @@ pub struct Setup {
     pub mode: HostMode,
     /// The CPUs.
     pub hardware: Hardware,
-    /// IA32_XSS while the host runs.
-    pub host_xss: u64,
+    /// IA32_XSS while the host runs. A guest to which it is passed through can set the
+    /// bit of component 12 and no other.
+    pub host_xss: HostXss,
+    /// The hypervisor forgets to write its IA32_XSS back before a put.
+    pub forgets_host_xss: bool,
     /// What the two guests are offered at the start.
     pub offered: [GuestCet; 2],
     /// Whether a put of a parked and a load of a loaded vCPU must touch nothing. Off:
@@ -34,7 +37,8 @@ impl Setup {
         Self {
             mode,
             hardware: Hardware::FREE,
-            host_xss: XSS_CET_S,
+            host_xss: HostXss::Fixed(XSS_CET_S),
+            forgets_host_xss: false,
             offered: [OFFERED, OFFERED],
             count_accesses: true,
             depth: 4,
@@ -46,7 +50,12 @@ impl Setup {
     /// # Errors
     /// [`Refused`] if this machine cannot have guests with shadow stacks.
     pub fn host(&self) -> Result<HostCet, Refused> {
-        HostCet::new(cpu_cet(self.hardware.width), &capabilities(), self.mode, self.host_xss)
+        let all = cpu_cet(self.hardware.width);
+        let cpu = match self.host_xss {
+            HostXss::Fixed(_) => all,
+            HostXss::PassedThrough => CpuCet { supported_xss: XSS_CET_S, ..all },
+        };
+        HostCet::new(cpu, &capabilities(), self.mode, self.host_xss)
     }
 }
 
@@ -56,6 +65,7 @@ pub const fn cpu_cet(linear_address_width: LinearAddressWidth) -> CpuCet {
         shadow_stacks: true,
         indirect_branch_tracking: true,
         os_xsave: true,
+        task_switched: false,
         xsaves: true,
         supported_xss: 3 << 11,
         cet_s_size: 24,

@@ -15,7 +15,8 @@ pub(super) const ROWS: &[Departure] = &[
         source: "Bochs cpu/cpu.h, IsCanonical, and cpu/crregs.cc, SetCR4; SDM, Canonicality \
                  Checking",
         used_by: "guest checks of illegal values on models with LA57 (sapphire_rapids): use an \
-                  address that is not canonical under either width",
+                  address that is not canonical under either width; the boots with a value that \
+                  this CPU refuses, which need the departure",
     },
     Departure {
         id: "cet-control-bits-of-absent-feature",

@@ -61,11 +61,17 @@ bitflags! {
     }
 }
 
-/// A value that WRMSR accepts for IA32_PL0_SSP to IA32_PL2_SSP.
+/// A value for IA32_PL0_SSP to IA32_PL2_SSP.
 ///
-/// Bits 1:0 are zero and the address is canonical for the width it was checked
-/// against. On a CPU with narrower linear addresses the write raises #GP(0), so
-/// check again when a state moves to another machine.
+/// What the type promises: bits 1:0 are zero. What it does not: that the CPU which
+/// runs takes the value. [`new`](Self::new) checked it for a width that the caller
+/// named, [`from_register`](Self::from_register) not at all, and a CPU may judge by a
+/// narrower width than CPUID reports. WRMSR of a value that the CPU does not take
+/// raises #GP(0), and so does XRSTORS. Whoever hands values to a CPU checks them for
+/// the width of that CPU, and asks it about those that
+/// [need more than 48 bits](Self::needs_more_than_48_bits), by
+/// [`accepts_ssp`](crate::cpu::SupervisorSsp::accepts_ssp). `VcpuCet` of the crate
+/// `cet-policy` does both wherever a value comes in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(transparent)]
 pub struct Ssp(u64);
@@ -101,9 +107,24 @@ impl Ssp {
         self.0
     }
 
+    /// Whether a CPU may refuse the value though it is legal by CPUID: it is canonical
+    /// for 57 bits only, at most, and some CPUs and hypervisors judge by CR4.LA57.
+    ///
+    /// ```
+    /// use vmx_core::cet::Ssp;
+    /// use vmx_core::memory::LinearAddressWidth::Bits57;
+    /// assert!(Ssp::new(1 << 47, Bits57)?.needs_more_than_48_bits());
+    /// assert!(!Ssp::new(0xFFFF_8000_0000_0000, Bits57)?.needs_more_than_48_bits());
+    /// # Ok::<(), vmx_core::cet::IllegalSsp>(())
+    /// ```
+    pub const fn needs_more_than_48_bits(self) -> bool {
+        !LinearAddressWidth::Bits48.is_canonical(self.0)
+    }
+
     /// A value that came out of one of the registers, or out of component 12 that
     /// XSAVES wrote: the CPU keeps no other there. Bits 1:0 are cleared, so that
-    /// the type's promise holds whatever a wrong backend passes.
+    /// the type's promise holds whatever a wrong backend passes; nothing else is
+    /// checked.
     pub const fn from_register(value: u64) -> Self {
         Self(value & !0b11)
     }

@@ -12,9 +12,10 @@ const COMPACTED: u64 = 1 << 63;
 /// A compacted XSAVE area that holds component 12 alone: IA32_PL0_SSP,
 /// IA32_PL1_SSP and IA32_PL2_SSP.
 ///
-/// XRSTORS always accepts it where IA32_XSS\[12\] is 1: the header is private, and
-/// the values are [`Ssp`]s. Only XSAVES, [`set`](Self::set) and
-/// [`clear`](Self::clear) change it.
+/// Where IA32_XSS\[12\] is 1, XRSTORS always accepts the header, which is private,
+/// and loads the values if the CPU takes each of them: see what [`Ssp`] does not
+/// promise. Only XSAVES ([`save`](Self::save)), [`set`](Self::set) and
+/// [`clear`](Self::clear) change the area.
 ///
 /// Layout (SDM, "Managing State Using the XSAVE Feature Set", "XSAVE Area"):
 /// bytes 0 to 511 legacy region, unused; 512 XSTATE_BV; 520 XCOMP_BV; 528 to 575
@@ -87,8 +88,28 @@ impl CetSupervisorArea {
         self.ssp = [0; 3];
     }
 
-    /// What XSAVES of component 12 does to an area, for CPUs in software: the
-    /// values of the registers, with the init optimisation when all are zero.
+    /// Lets `xsaves` execute XSAVES of component 12 on the area, for backends;
+    /// whether the component was saved.
+    ///
+    /// Where IA32_XSS\[12\] is 0 it was not, and the instruction rewrote the header
+    /// all the same: no component in XSTATE_BV, none in XCOMP_BV. The values would be
+    /// lost, and XRSTORS would fault once one is [set](Self::set). So the header gets
+    /// back what it held before; the area is then as if nothing had been executed.
+    /// Source: SDM, "Operation of XSAVES".
+    pub fn save(&mut self, xsaves: impl FnOnce(&mut Self)) -> bool {
+        let xstate_bv = self.xstate_bv;
+        xsaves(self);
+        let saved = self.xcomp_bv & CET_S != 0;
+        if !saved {
+            self.xstate_bv = xstate_bv;
+            self.xcomp_bv = COMPACTED | CET_S;
+        }
+        saved
+    }
+
+    /// What XSAVES of component 12 does to an area where IA32_XSS\[12\] is 1, for CPUs
+    /// in software: the values of the registers, with the init optimisation when all
+    /// are zero.
     pub fn store(&mut self, values: [Ssp; 3]) {
         if values == [Ssp::ZERO; 3] {
             self.xstate_bv = 0;
@@ -117,6 +138,29 @@ mod tests {
 
     fn ssp(value: u64) -> Ssp {
         Ssp::new(value, Bits48).unwrap()
+    }
+
+    /// What XSAVES with IA32_XSS\[12\] = 0 does: it writes the header, and no component.
+    fn xsaves_without_xss(area: &mut CetSupervisorArea) {
+        area.xstate_bv = 0;
+        area.xcomp_bv = COMPACTED;
+    }
+
+    #[test]
+    fn an_xsaves_that_saves_nothing_loses_nothing() {
+        for values in [[ssp(8), ssp(16), ssp(24)], [Ssp::ZERO; 3]] {
+            let mut area = CetSupervisorArea::new();
+            area.store(values);
+            let before = area.clone();
+            assert!(!area.save(xsaves_without_xss));
+            assert_eq!(area.values(), values);
+            assert_eq!((area.xstate_bv, area.xcomp_bv), (before.xstate_bv, before.xcomp_bv));
+            // After an edit XRSTORS still finds the component in both masks.
+            area.set(SspRegister::Pl0, ssp(32));
+            assert_eq!((area.xstate_bv, area.xcomp_bv), (CET_S, COMPACTED | CET_S));
+            assert!(area.save(|area| area.store([ssp(40); 3])));
+            assert_eq!(area.values(), [ssp(40); 3]);
+        }
     }
 
     #[test]

@@ -97,11 +97,12 @@ macro_rules! forward_cpu_traits {
         $crate::forward_cpu_traits! { @impl SupervisorSsp $wrapper {
             fn read_ssp(register: $crate::cet::SspRegister) -> $crate::cet::Ssp;
             fn write_ssp(register: $crate::cet::SspRegister, value: $crate::cet::Ssp) -> ();
+            fn accepts_ssp(register: $crate::cet::SspRegister, value: $crate::cet::Ssp) -> bool;
         } {} }
     };
     (@table CetSupervisorXstate $wrapper:tt) => {
         $crate::forward_cpu_traits! { @impl CetSupervisorXstate $wrapper {
-            fn xsaves_cet_s(area: &mut $crate::cet::CetSupervisorArea) -> ();
+            fn xsaves_cet_s(area: &mut $crate::cet::CetSupervisorArea) -> bool;
             fn xrstors_cet_s(area: &$crate::cet::CetSupervisorArea) -> ();
         } {} }
     };

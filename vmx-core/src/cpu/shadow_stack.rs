@@ -14,19 +14,35 @@ pub trait SupervisorSsp {
     fn read_ssp(&mut self, register: SspRegister) -> Ssp;
 
     /// WRMSR of one of the three. Raises #GP(0) in the host where the CPU has no
-    /// shadow stacks or narrower linear addresses than `value` was checked for.
+    /// shadow stacks or does not take `value`: see what [`Ssp`] does not promise.
     fn write_ssp(&mut self, register: SspRegister, value: Ssp);
+
+    /// Whether WRMSR of one of the three takes `value` as the CPU is set up now. It is
+    /// tried: the CPU alone knows by which width it judges. No #GP(0) reaches the host,
+    /// and the register holds afterwards what it held before.
+    ///
+    /// Ask for values that [need more than 48 bits](Ssp::needs_more_than_48_bits); a CPU
+    /// takes every other `Ssp`. Raises #GP(0) in the host where the CPU has no shadow
+    /// stacks, and where the host lacks what the backend needs to see the fault.
+    fn accepts_ssp(&mut self, register: SspRegister, value: Ssp) -> bool;
 }
 
 /// XSAVES and XRSTORS limited to component 12, CET_S: the three registers of
 /// [`SupervisorSsp`], with the same promise about their use.
 ///
-/// Both raise #UD in the host where CR4.OSXSAVE is 0 or the CPU lacks XSAVES,
-/// #NM where CR0.TS is 1, and XRSTORS raises #GP(0) where IA32_XSS\[12\] is 0.
+/// Both raise #UD in the host where CR4.OSXSAVE is 0 or the CPU lacks XSAVES, and
+/// #NM where CR0.TS is 1.
 pub trait CetSupervisorXstate {
-    /// XSAVES of component 12. Where IA32_XSS\[12\] is 0 it saves nothing.
-    fn xsaves_cet_s(&mut self, area: &mut CetSupervisorArea);
+    /// XSAVES of component 12; whether it was saved.
+    ///
+    /// Where IA32_XSS\[12\] is 0 it was not: the answer is `false`, and the area holds
+    /// what it held before. (The instruction rewrites the area's header even then; the
+    /// backend puts it back by [`CetSupervisorArea::save`].)
+    #[must_use = "where IA32_XSS[12] is 0 nothing was saved"]
+    fn xsaves_cet_s(&mut self, area: &mut CetSupervisorArea) -> bool;
 
-    /// XRSTORS of component 12.
+    /// XRSTORS of component 12. Raises #GP(0) in the host where IA32_XSS\[12\] is 0,
+    /// and where the CPU does not take one of the values: see what [`Ssp`] does not
+    /// promise.
     fn xrstors_cet_s(&mut self, area: &CetSupervisorArea);
 }

@@ -6,5 +6,5 @@
 pub(crate) mod guest;
 pub(crate) mod host;
 
-pub use guest::{GuestState32, GuestState64, GuestStateReal};
+pub use guest::{GuestCetState, GuestState32, GuestState64, GuestStateReal};
 pub use host::{HostCetState, HostFredState, HostState};

@@ -39,6 +39,8 @@ enum End {
     CountsAgree,
     /// The image ends as passed.
     Passes,
+    /// The image ends as passed, with a summary that contains this.
+    Says(&'static str),
     /// Every difference is a known departure.
     RulesAgree,
     /// Every VMCS field that is missing or surplus is a known difference.
@@ -109,6 +111,15 @@ pub(crate) const ALL: &[BootCheck] = &[
     ),
     demo("a page fault of the image", "demo=page-fault", End::Fails("#PF page fault")),
     demo("a stack overflow of the image", "demo=stack-overflow", End::Fails("#DF double fault")),
+    demo("a value that this CPU refuses, eager", "wide-address=eager", End::Says(REFUSED)),
+    demo("a value that this CPU refuses, lazy", "wide-address=lazy", End::Says(REFUSED)),
+    demo("a value that this CPU refuses, xsave", "wide-address=xsave", End::Says(REFUSED)),
+    demo(
+        "without the fix-up such a value ends the host",
+        "wide-address=lazy fault=no-fix-up",
+        End::Fails("#GP general protection"),
+    ),
+    demo("an XSAVES that saves nothing", "demo=xsaves-without-xss", End::Passes),
     demo("a host on a shadow stack, twice", "demo=shadow-stack", End::Passes),
     demo("the count from Bochs' log, on known numbers", "demo=counts", End::CountsAgree),
     demo(
@@ -126,6 +137,9 @@ pub(crate) const ALL: &[BootCheck] = &[
         End::Passes,
     ),
 ];
+
+/// What the image says where CPUID reports wider addresses than the CPU takes.
+const REFUSED: &str = "this CPU refuses it as it is set up now";
 
 const fn policy(name: &'static str, parameters: &'static str, policy: Policy) -> BootCheck {
     demo(name, parameters, End::PolicyPasses(policy))
@@ -194,6 +208,12 @@ impl BootCheck {
                         ensure!(known.is_some(), "not explained: {difference:x?}");
                     }
                 }
+            }
+            (End::Says(part), Verdict::Passed) => {
+                let said = outcome.messages.iter().any(
+                    |message| matches!(message, Message::Summary(text) if text.contains(part)),
+                );
+                ensure!(said, "passed, but no summary contains `{part}`");
             }
             (End::Passes | End::CountsAgree, Verdict::Passed) => {}
             (End::Refused(part), Verdict::Refused(text)) => {

@@ -122,16 +122,42 @@ fn ssp_registers_count_each_for_itself() {
 }
 
 #[test]
+fn trials_count_apart() {
+    let value = Ssp::from_register(0x1000);
+    for answer in [true, false] {
+        let found = run(
+            |cpu| {
+                let expected = cpu.expect_accepts_ssp().with(eq(SspRegister::Pl1), eq(value));
+                expected.once().return_const(answer);
+            },
+            |cpu| cpu.accepts_ssp(SspRegister::Pl1, value),
+        );
+        assert_eq!(found, (answer, Counts { ssp_trials: 1, ..Counts::default() }));
+    }
+}
+
+#[test]
+fn an_xsaves_that_saves_nothing_counts_too() {
+    let (saved, counts) = run(
+        |cpu| {
+            cpu.expect_xsaves_cet_s().once().return_const(false);
+        },
+        |cpu| cpu.xsaves_cet_s(&mut CetSupervisorArea::new()),
+    );
+    assert_eq!((saved, counts), (false, Counts { xsaves: 1, ..Counts::default() }));
+}
+
+#[test]
 fn extended_state() {
     let values = [8, 16, 24].map(Ssp::from_register);
     let (area, counts) = run(
         |cpu| {
             let expected = cpu.expect_xsaves_cet_s().once();
-            expected.returning(move |area| area.store(values));
+            expected.returning(move |area| area.save(|area| area.store(values)));
         },
         |cpu| {
             let mut area = CetSupervisorArea::new();
-            cpu.xsaves_cet_s(&mut area);
+            assert!(cpu.xsaves_cet_s(&mut area));
             area
         },
     );

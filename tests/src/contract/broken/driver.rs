@@ -4,7 +4,7 @@ use cet_policy::{
     Eager, GuestCet, HostCet, LazyIntercept, OfferError, ReadAnswer, Refused, Reset, VcpuCet,
     WriteAnswer,
 };
-use vmx_core::cet::{CetControl, Ssp, SspRegister};
+use vmx_core::cet::{CetControl, SspRegister};
 use vmx_core::intercept::MsrAccess;
 use vmx_core::{MsrBitmap, MsrIndex, VmxError};
 
@@ -67,7 +67,7 @@ impl Driver for FeaturesAtPut {
         // in the registers is left to the put that will not come.
         if !guest.shadow_stacks {
             for register in SspRegister::ALL {
-                let _ = self.inner.host_write(cpu, bitmap, register, Ssp::ZERO);
+                let _ = self.inner.host_write(cpu, bitmap, register, 0);
             }
             // Zero is always legal.
             let _ = self.inner.host_write_s_cet(cpu, bitmap, CetControl::empty());
@@ -79,7 +79,7 @@ impl Driver for FeaturesAtPut {
                 }
             }
         } else {
-            self.inner.attach(bitmap);
+            self.inner.set_guest(cpu, bitmap, guest)?;
         }
         self.offered = guest;
         Ok(())

@@ -20,6 +20,7 @@ pub trait Flaw: core::fmt::Debug {
     const READS_AREA_RAW: bool = false;
     const CLEARS_AREA: bool = false;
     const HOST_BY_XSAVES: bool = false;
+    const UNSAVED_IGNORED: bool = false;
 }
 
 macro_rules! flaws {
@@ -54,4 +55,5 @@ flaws! {
     ReadsAreaRaw, "reads the area whatever XSTATE_BV says", READS_AREA_RAW;
     ClearsArea, "clears the area before XSAVES", CLEARS_AREA;
     HostByXsaves, "saves the host's values by XSAVES", HOST_BY_XSAVES;
+    UnsavedIgnored, "ignores that XSAVES saved nothing", UNSAVED_IGNORED;
 }

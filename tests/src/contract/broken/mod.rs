@@ -21,6 +21,8 @@
 //! | H24 | stale memory after the init optimisation | [`ReadsAreaRaw`] |
 //! | H32 | intercepts again at INIT though IA32_XSS\[12\] is 1 | [`RearmsAtInit`] |
 //! | H33 | an area changed between XRSTORS and XSAVES | [`ClearsArea`], [`HostByXsaves`] |
+//! | H34, H35 | the CPU is not asked about a value that is legal by CPUID | [`Hardware::says_yes`](crate::contract::machine::Hardware) |
+//! | H36 | an XSAVES that saved nothing is not noticed | [`UnsavedIgnored`] |
 //! | | one register forgotten | [`ForgetsPl2`] |
 //!
 //! The test `every_broken_variant_is_found` goes through this table. That the good
@@ -35,6 +37,10 @@
 //! | H18, H19 | `a_machine_without_shadow_stacks_or_the_load_cet_pair_is_refused` |
 //! | H24, H33 | `xsave_keeps_the_contract_without_the_optimisations` beside the CPU that has them |
 //! | H33, reused memory | `a_vcpu_in_the_place_of_another_keeps_the_hosts_values` |
+//! | H8, IA32_XSS passed through | `eager_and_lazy_keep_the_contract_with_xss_passed_through` |
+//! | H34, H35 | `all_keep_the_contract_on_cpus_with_wide_addresses` and the tests of `refused_values` |
+//! | H36 | `xsave_keeps_the_contract_though_the_hosts_xss_is_not_written_back` |
+//! | H39 | `a_second_put_does_not_look_at_another_vmcs` |
 
 mod driver;
 mod eager;

@@ -43,7 +43,7 @@ impl<F: Flaw> Policy for FlawedXsave<F> {
             return;
         }
         if self.host_uses && F::HOST_BY_XSAVES {
-            cpu.xsaves_cet_s(&mut self.host);
+            let _ = cpu.xsaves_cet_s(&mut self.host);
         } else if self.host_uses && !F::HOST_ZEROED {
             for register in SspRegister::ALL {
                 self.host.set(register, cpu.read_ssp(register));
@@ -60,7 +60,12 @@ impl<F: Flaw> Policy for FlawedXsave<F> {
         if F::CLEARS_AREA {
             self.guest.clear();
         }
-        cpu.xsaves_cet_s(&mut self.guest);
+        let saved = cpu.xsaves_cet_s(&mut self.guest);
+        for register in SspRegister::ALL {
+            if !saved && !F::UNSAVED_IGNORED {
+                self.guest.set(register, cpu.read_ssp(register));
+            }
+        }
         if F::FORGETS_PL2 {
             self.guest.set(SspRegister::Pl2, Ssp::ZERO);
         }
@@ -68,7 +73,12 @@ impl<F: Flaw> Policy for FlawedXsave<F> {
             self.memory = self.guest.values();
         }
         self.resident = false;
-        if self.host_uses {
+        for register in SspRegister::ALL {
+            if self.host_uses && !saved {
+                cpu.write_ssp(register, self.host.get(register));
+            }
+        }
+        if self.host_uses && saved {
             cpu.xrstors_cet_s(&self.host);
         }
     }

@@ -23,7 +23,7 @@ impl<D: Driver> World<'_, D> {
         let control = |found, expected| {
             if found == expected { Ok(()) } else { Err(Broken::WrongControl { found, expected }) }
         };
-        control(self.vcpus[v].driver.xss(), ideal.xss)?;
+        control(self.guest_xss(v), ideal.xss)?;
         // Before what S_CET holds: a ring change does not ask what it should hold.
         let Some(on) = self.vcpus[v].on else {
             return control(self.vcpus[v].vmcs.guest_s_cet(), ideal.s_cet);
@@ -37,7 +37,7 @@ impl<D: Driver> World<'_, D> {
                 self.compare(v, Eye::RingChange, ring, found)?;
             }
         }
-        let xss = self.vcpus[v].driver.xss();
+        let xss = self.guest_xss(v);
         let host = core::mem::replace(&mut self.cpus[on].xss, xss);
         let saved = self.cpus[on].guest_xsaves();
         self.cpus[on].xss = host;

@@ -5,14 +5,14 @@ mod look;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use cet_policy::{GuestCet, Refused, Reset, SupervisorState, WriteAnswer};
-use vmx_core::cet::{Ssp, SspRegister};
+use cet_policy::{Error, GuestCet, HostXss, Reset, SupervisorState, WriteAnswer};
+use vmx_core::cet::SspRegister;
 use vmx_core::intercept::MsrAccess;
 use vmx_core::{MsrBitmap, MsrIndex, Page, VmxError};
 
 use crate::contract::driver::Driver;
 use crate::contract::legality::{control_is_legal, guest_may_write};
-use crate::contract::machine::{Accesses, Cpu, Fields, HostFault};
+use crate::contract::machine::{Accesses, Cpu, Fields, HostFault, XSS_CET_S};
 use crate::contract::operation::Op;
 use crate::contract::setup::Setup;
 use crate::contract::violation::Broken;
@@ -71,28 +71,33 @@ fn offered_bits(guest: GuestCet) -> [u64; 3] {
 impl<'p, D: Driver> World<'p, D> {
     /// A fresh world. The pages must once have been filled by
     /// [`MsrBitmap::all_exit`]; the rest is set by [`Driver::attach`].
-    pub(crate) fn new(setup: &'p Setup, pages: &'p [Page; 2]) -> Result<Self, Refused> {
+    pub(crate) fn new(setup: &'p Setup, pages: &'p [Page; 2]) -> Result<Self, Error> {
         let host = setup.host()?;
-        let cpus = [0, 1].map(|cpu| {
-            Cpu::new(setup.hardware, [0, 1, 2].map(|ring| canary(cpu, ring)), setup.host_xss)
-        });
-        let make = |vcpu: usize| {
+        let host_xss = match setup.host_xss {
+            HostXss::Fixed(value) => value,
+            HostXss::PassedThrough => 0,
+        };
+        let mut cpus = [0, 1]
+            .map(|cpu| Cpu::new(setup.hardware, [0, 1, 2].map(|ring| canary(cpu, ring)), host_xss));
+        let mut make = |vcpu: usize| -> Result<_, Error> {
             let offered = setup.offered[vcpu];
-            let driver = Box::new(D::new(&host, offered)?);
+            let mut driver = Box::new(D::new(&host, offered)?);
             let bitmap = MsrBitmap::from_page(&pages[vcpu]);
-            driver.attach(&bitmap);
+            cpus[0].vmcs = Some(Fields::UNWRITTEN);
+            driver.attach(&mut cpus[0], &bitmap)?;
             let exits_at_start = driver.exits();
             Ok(Vcpu {
                 driver,
                 bitmap,
-                vmcs: Fields::default(),
+                vmcs: cpus[0].vmcs.take().unwrap_or(Fields::UNWRITTEN),
                 ideal: Ideal { ssp: [0; 3], s_cet: 0, xss: 0, offered: offered_bits(offered) },
                 offered,
                 on: None,
                 exits_at_start,
             })
         };
-        Ok(Self { cpus, vcpus: [make(0)?, make(1)?], setup })
+        let vcpus = [make(0)?, make(1)?];
+        Ok(Self { cpus, vcpus, setup })
     }
 
     /// One step, and a look through all eyes after it.
@@ -152,6 +157,7 @@ impl<'p, D: Driver> World<'p, D> {
         Accesses {
             reads: a.reads + b.reads,
             writes: a.writes + b.writes,
+            trials: a.trials + b.trials,
             xsaves: a.xsaves + b.xsaves,
             xrstors: a.xrstors + b.xrstors,
         }
@@ -168,7 +174,13 @@ impl<'p, D: Driver> World<'p, D> {
 
     fn put(&mut self, vcpu: usize) -> Outcome {
         let before = self.accesses();
+        let on = self.vcpus[vcpu].on.unwrap_or(0);
+        let host_xss = self.cpus[on].xss;
+        if self.setup.forgets_host_xss {
+            self.cpus[on].xss = self.guest_xss(vcpu);
+        }
         self.drive(vcpu, |driver, cpu, bitmap| driver.put(cpu, bitmap))?;
+        self.cpus[on].xss = host_xss;
         match self.vcpus[vcpu].on.take() {
             None => self.untouched_since(before),
             Some(_) => self.check_host(),
@@ -187,8 +199,22 @@ impl<'p, D: Driver> World<'p, D> {
             }
             self.vcpus[vcpu].on = Some(cpu);
         }
-        self.drive(vcpu, |driver, cpu, _| driver.load(cpu))?;
+        self.load(vcpu)?;
         if there { self.untouched_since(before) } else { Ok(()) }
+    }
+
+    fn load(&mut self, vcpu: usize) -> Outcome {
+        self.drive(vcpu, |driver, cpu, _| driver.load(cpu))?
+            .map_err(|_| Broken::WrongRefusal { expected: false })
+    }
+
+    /// What the hypervisor has in IA32_XSS while the guest runs.
+    pub(crate) fn guest_xss(&self, vcpu: usize) -> u64 {
+        let vcpu = &self.vcpus[vcpu];
+        match self.setup.host_xss {
+            HostXss::Fixed(_) => vcpu.driver.xss(),
+            HostXss::PassedThrough => vcpu.ideal.xss,
+        }
     }
 
     /// Carries the step out; `false` if it is not possible now.
@@ -254,10 +280,10 @@ impl<'p, D: Driver> World<'p, D> {
     }
 
     fn host_write(&mut self, v: usize, register: SspRegister, value: u64) -> Outcome {
-        let Ok(ssp) = Ssp::new(value, self.width()) else { return Ok(()) };
         let taken =
-            self.drive(v, |driver, cpu, bitmap| driver.host_write(cpu, bitmap, register, ssp))?;
-        let legal = self.vcpus[v].offered.shadow_stacks || value == 0;
+            self.drive(v, |driver, cpu, bitmap| driver.host_write(cpu, bitmap, register, value))?;
+        let offered = &self.vcpus[v].offered;
+        let legal = value == 0 || guest_may_write(register.msr(), value, offered, self.width());
         if taken != legal {
             return Err(Broken::WrongRefusal { expected: !legal });
         }
@@ -327,6 +353,9 @@ impl<'p, D: Driver> World<'p, D> {
         } else if let Some(register) = SspRegister::from_msr(msr) {
             let on = self.vcpus[v].on.unwrap_or(0);
             self.cpus[on].guest_wrmsr(register, value).is_ok()
+        } else if msr == MsrIndex::IA32_XSS {
+            // Passed through: judged by what the CPU supports.
+            value & !XSS_CET_S == 0
         } else {
             // IA32_S_CET, judged by the features of the CPU and saved on VM exit.
             let legal = control_is_legal(value, true, true, self.width());
@@ -341,9 +370,9 @@ impl<'p, D: Driver> World<'p, D> {
     fn guest_xrstors(&mut self, v: usize, image: [u64; 3]) -> Outcome {
         let offered = self.vcpus[v].offered;
         let msr = MsrIndex::IA32_PL0_SSP;
-        let legal = self.vcpus[v].ideal.xss & crate::contract::machine::XSS_CET_S != 0
+        let legal = self.vcpus[v].ideal.xss & XSS_CET_S != 0
             && image.iter().all(|value| guest_may_write(msr, *value, &offered, self.width()));
-        let xss = self.vcpus[v].driver.xss();
+        let xss = self.guest_xss(v);
         let cpu = &mut self.cpus[self.vcpus[v].on.unwrap_or(0)];
         let host = core::mem::replace(&mut cpu.xss, xss);
         let done = cpu.guest_xrstors(image).is_ok();
@@ -387,7 +416,7 @@ impl<'p, D: Driver> World<'p, D> {
         // middle of a load is not this check's matter.
         self.drive(v, |driver, cpu, bitmap| driver.put(cpu, bitmap))?;
         self.cpus[on].ssp = [0, 1, 2].map(|ring| canary(on, ring));
-        self.drive(v, |driver, cpu, _| driver.load(cpu))?;
+        self.load(v)?;
         let now = self.drive(v, |driver, cpu, _| driver.host_read(cpu, register))?.get();
         if now == value {
             self.vcpus[v].ideal.ssp[register.index()] = value;
@@ -395,7 +424,10 @@ impl<'p, D: Driver> World<'p, D> {
         Ok(true)
     }
 
+    /// By which width host and guest are judged; the checker knows no CPU on which the
+    /// two differ.
     fn width(&self) -> vmx_core::memory::LinearAddressWidth {
-        self.setup.hardware.width
+        assert_eq!(self.setup.hardware.host_judges, self.setup.hardware.guest_judges);
+        self.setup.hardware.guest_judges
     }
 }

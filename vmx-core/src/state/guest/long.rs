@@ -45,9 +45,9 @@ impl GuestState64 {
         capabilities.cr4_fixed.apply(self.cr4 | CR4_PAE)
     }
 
-    /// Writes the whole guest-state area of the current VMCS. EFER, PAT, the CET
-    /// state (all off) and other MSRs (off) are written where `controls`, the
-    /// VM-entry controls in use, load them.
+    /// Writes the whole guest-state area of the current VMCS but for the CET fields
+    /// ([`GuestCetState`](super::GuestCetState)). EFER, PAT and other MSRs (off) are
+    /// written where `controls`, the VM-entry controls in use, load them.
     ///
     /// # Errors
     /// [`VmxError`] of the VMWRITE that failed.

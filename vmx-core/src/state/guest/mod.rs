@@ -2,8 +2,9 @@
 //! loader decides, for a guest that starts in 64-bit mode ([`GuestState64`]), in
 //! 32-bit protected mode ([`GuestState32`]) or in real mode ([`GuestStateReal`]).
 //!
-//! All start in ring 0 with interrupts off, nothing blocked, no event pending, no
-//! breakpoint set and CET off.
+//! All start in ring 0 with interrupts off, nothing blocked, no event pending and no
+//! breakpoint set. The fields of CET are apart, in [`GuestCetState`]: they belong to
+//! whoever switches the guest's shadow stacks.
 //!
 //! ```
 //! use vmx_core::control::EntryControls;
@@ -19,7 +20,6 @@
 //! assert_eq!(vmcs.get(field::GUEST_CS_ACCESS_RIGHTS), Some(AccessRights::REAL_MODE_CODE));
 //! ```
 
-use crate::cet::control::CetControl;
 use crate::control::entry::EntryControls;
 use crate::cpu::vmcs_access::VmcsAccess;
 use crate::event::non_register_state::{
@@ -31,10 +31,12 @@ use crate::vmcs::error::VmxError;
 use crate::vmcs::field;
 use crate::vmcs::field::Field;
 
+pub use cet::GuestCetState;
 pub use long::GuestState64;
 pub use protected::GuestState32;
 pub use real::GuestStateReal;
 
+mod cet;
 mod long;
 mod protected;
 mod real;
@@ -177,7 +179,7 @@ impl GuestArea {
     /// Writes every guest-state field that VM entry always loads, and those that
     /// `controls` load. Left are those of virtual-interrupt delivery, page-modification
     /// logging, the VMX-preemption timer and PAE paging under EPT, whose values are
-    /// not a mode's.
+    /// not a mode's, and those of CET.
     fn write<V: VmcsAccess>(&self, vmcs: &mut V, controls: EntryControls) -> Result<(), VmxError> {
         use field::*;
 
@@ -215,11 +217,6 @@ impl GuestArea {
         }
         if controls.contains(EntryControls::LOAD_IA32_PAT) {
             vmcs.write(GUEST_IA32_PAT, PAT_AFTER_RESET)?;
-        }
-        if controls.contains(EntryControls::LOAD_CET_STATE) {
-            vmcs.write(GUEST_S_CET, CetControl::empty())?;
-            vmcs.write(GUEST_SSP, 0)?;
-            vmcs.write(GUEST_INTERRUPT_SSP_TABLE_ADDR, 0)?;
         }
         if controls.contains(EntryControls::LOAD_UINV) {
             vmcs.write(GUEST_UINV, 0)?;

@@ -44,6 +44,8 @@ fn every_field_that_entry_loads_is_written() {
             for row in FIELDS.iter().filter(|row| row.encoding.group() == Group::GuestState) {
                 let is_loaded = match row.existence {
                     Existence::Always => true,
+                    // Not a mode's: see the next test.
+                    Existence::Entry(EntryControls::LOAD_CET_STATE) => false,
                     Existence::Entry(control)
                     | Existence::EntryOrExit(control, _)
                     | Existence::EntryOrSecondaryExit(control, _) => controls.contains(control),
@@ -54,6 +56,17 @@ fn every_field_that_entry_loads_is_written() {
             assert!(area.iter().all(|(field, _)| field.group() == Group::GuestState));
         }
     }
+}
+
+#[test]
+fn cet_has_a_state_of_its_own() {
+    let mut written = FieldValues::new();
+    GuestCetState::OFF.write(&mut written).unwrap();
+    for row in &FIELDS {
+        let is_cet = row.existence == Existence::Entry(EntryControls::LOAD_CET_STATE);
+        assert_eq!(written.get_raw(row.encoding), is_cet.then_some(0), "{}", row.name);
+    }
+    assert_eq!(written.iter().count(), 3);
 }
 
 /// What VM entry demands of segment registers whatever the mode (SDM, "Checks on
