@@ -83,7 +83,7 @@ fn write(
         ..GuestState64::default()
     };
     guest.write(vmcs, capabilities, controls.entry)?;
-    GuestCetState::OFF.write(vmcs)
+    GuestCetState::OFF.write(vmcs, controls.entry)
 }
 
 /// A VMCS whose fields are plain memory, all of them there and zero at first.
