@@ -1,6 +1,7 @@
 //! What the host reads and changes of a vCPU.
 
 use vmx_core::cet::{CetControl, Ssp, SspRegister};
+use vmx_core::control::EntryControls;
 use vmx_core::cpu::VmcsAccess;
 use vmx_core::state::GuestCetState;
 use vmx_core::vmcs::field::GUEST_S_CET;
@@ -117,7 +118,7 @@ impl<P: Policy> VcpuCet<P> {
         }
         self.policy.reset(cpu);
         if self.has_fields() {
-            GuestCetState::OFF.write(cpu)?;
+            GuestCetState::OFF.write(cpu, EntryControls::LOAD_CET_STATE)?;
         }
         if !self.xsaves_reaches() {
             self.changing(cpu, bitmap, |policy, cpu| policy.rearm(cpu));

@@ -4,6 +4,7 @@ mod guest_access;
 mod host_access;
 
 use vmx_core::cet::{CET_S, CetControl, Ssp, SspRegister};
+use vmx_core::control::EntryControls;
 use vmx_core::cpu::{SupervisorSsp, VmcsAccess};
 use vmx_core::intercept::MsrAccess;
 use vmx_core::state::GuestCetState;
@@ -89,7 +90,7 @@ impl<P: Policy> VcpuCet<P> {
         bitmap: &MsrBitmap<'_>,
     ) -> Result<(), VmxError> {
         if self.has_fields() {
-            GuestCetState::OFF.write(vmcs)?;
+            GuestCetState::OFF.write(vmcs, EntryControls::LOAD_CET_STATE)?;
         }
         self.set_exits(bitmap);
         self.attached = true;

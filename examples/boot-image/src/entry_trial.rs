@@ -14,7 +14,7 @@ use vmx_core::ept::{
 use vmx_core::exit::ExitReason;
 use vmx_core::msr_list::MsrEntry;
 use vmx_core::state::HostState;
-use vmx_core::state::{GuestState32, GuestState64, GuestStateReal};
+use vmx_core::state::{GuestCetState, GuestState32, GuestState64, GuestStateReal};
 use vmx_core::vmcs::field;
 use vmx_core::vmcs::field::Encoding;
 use vmx_core::vmcs::{EntryFailure, FieldValues};
@@ -122,6 +122,7 @@ impl<'a> Bench<'a> {
             .write(&mut current)
             .and_then(|()| host.write(&mut current, controls.exit))
             .and_then(|()| guest.write(&mut current, capabilities, controls.entry))
+            .and_then(|()| GuestCetState::OFF.write(&mut current, controls.entry))
             .and_then(|()| current.write(field::VMX_PREEMPTION_TIMER_VALUE, timer as u32))
             .and_then(|()| {
                 current.write(field::VM_ENTRY_MSR_LOAD_ADDRESS, address_of(&MSR_LOAD_AREA))

@@ -22,7 +22,7 @@ use vmx_core::control::{
 };
 use vmx_core::cpu::{ControlRegisters, VmcsAccess};
 use vmx_core::exit::BasicExitReason;
-use vmx_core::state::{GuestState64, HostState};
+use vmx_core::state::{GuestCetState, GuestState64, HostState};
 use vmx_core::vmcs::field;
 use vmx_core::{Capabilities, CurrentVmcs, GuestRegisters, MsrBitmap, Page, Vmcs, VmxOperation};
 
@@ -139,6 +139,7 @@ fn with_guest<O: SwitchOptions>(
         .write(&mut current)
         .and_then(|()| host.write(&mut current, controls.exit))
         .and_then(|()| guest.write(&mut current, &capabilities, controls.entry))
+        .and_then(|()| GuestCetState::OFF.write(&mut current, controls.entry))
         .and_then(|()| current.write(field::VMX_PREEMPTION_TIMER_VALUE, timer as u32))
         .and_then(|()| current.write(field::MSR_BITMAP, address_of(&MSR_BITMAP)))
         .and_then(|()| current.write(field::EXCEPTION_BITMAP, u32::MAX))

@@ -1,6 +1,7 @@
 //! The guest's CET state in the VMCS.
 
 use crate::cet::control::CetControl;
+use crate::control::entry::EntryControls;
 use crate::cpu::vmcs_access::VmcsAccess;
 use crate::vmcs::error::VmxError;
 use crate::vmcs::field;
@@ -15,11 +16,12 @@ use crate::vmcs::field;
 ///
 /// ```
 /// use vmx_core::cet::CetControl;
+/// use vmx_core::control::EntryControls;
 /// use vmx_core::state::GuestCetState;
 /// use vmx_core::vmcs::{FieldValues, field};
 /// // Values in memory stand for the current VMCS.
 /// let mut vmcs = FieldValues::new();
-/// GuestCetState::OFF.write(&mut vmcs)?;
+/// GuestCetState::OFF.write(&mut vmcs, EntryControls::LOAD_CET_STATE)?;
 /// assert_eq!(vmcs.get(field::GUEST_S_CET), Some(CetControl::empty()));
 /// # Ok::<(), vmx_core::VmxError>(())
 /// ```
@@ -38,12 +40,19 @@ impl GuestCetState {
     pub const OFF: Self =
         Self { s_cet: CetControl::empty(), ssp: 0, interrupt_ssp_table_address: 0 };
 
-    /// Writes the three fields of the current VMCS.
+    /// Writes the three fields of the current VMCS where `controls`, the VM-entry controls
+    /// in use, load them; elsewhere they need not exist.
     ///
     /// # Errors
-    /// [`VmxError`] of the VMWRITE that failed: the fields exist where "load CET state"
-    /// can be 1.
-    pub fn write<V: VmcsAccess>(&self, vmcs: &mut V) -> Result<(), VmxError> {
+    /// [`VmxError`] of the VMWRITE that failed.
+    pub fn write<V: VmcsAccess>(
+        &self,
+        vmcs: &mut V,
+        controls: EntryControls,
+    ) -> Result<(), VmxError> {
+        if !controls.contains(EntryControls::LOAD_CET_STATE) {
+            return Ok(());
+        }
         vmcs.write(field::GUEST_S_CET, self.s_cet)?;
         vmcs.write(field::GUEST_SSP, self.ssp)?;
         vmcs.write(field::GUEST_INTERRUPT_SSP_TABLE_ADDR, self.interrupt_ssp_table_address)

@@ -61,7 +61,9 @@ fn every_field_that_entry_loads_is_written() {
 #[test]
 fn cet_has_a_state_of_its_own() {
     let mut written = FieldValues::new();
-    GuestCetState::OFF.write(&mut written).unwrap();
+    GuestCetState::OFF.write(&mut written, !EntryControls::LOAD_CET_STATE).unwrap();
+    assert_eq!(written.iter().count(), 0);
+    GuestCetState::OFF.write(&mut written, EntryControls::LOAD_CET_STATE).unwrap();
     for row in &FIELDS {
         let is_cet = row.existence == Existence::Entry(EntryControls::LOAD_CET_STATE);
         assert_eq!(written.get_raw(row.encoding), is_cet.then_some(0), "{}", row.name);
