@@ -26,11 +26,11 @@ use vmx_core::state::{GuestCetState, GuestState64, HostState};
 use vmx_core::vmcs::field;
 use vmx_core::{Capabilities, CurrentVmcs, GuestRegisters, MsrBitmap, Page, Vmcs, VmxOperation};
 
-use crate::console::say;
-use crate::control::Cr4;
-use crate::entry_trial::{address_of, frame};
-use crate::exit::ExitKind;
-use crate::shadow_stack::{self, ShadowStackPage, run_on_shadow_stack};
+use crate::output::console::say;
+use crate::output::exit::ExitKind;
+use crate::registers::control_registers::Cr4;
+use crate::system::shadow_stack::{self, ShadowStackPage, run_on_shadow_stack};
+use crate::trials::entry_trial::{address_of, frame};
 
 static VMXON_REGION: Page = Page::new();
 static VMCS_REGION: Page = Page::new();

@@ -25,11 +25,11 @@ use vmx_core::entry_check::Explanation;
 use vmx_core::{Page, PhysicalAddress};
 use vmx_mock::Counting;
 
-use crate::broken_policy::ForgetsPl2;
-use crate::console::{say, say_lines};
-use crate::exit::ExitKind;
+use crate::output::console::{say, say_lines};
+use crate::output::exit::ExitKind;
 use crate::parameters::Parameters;
-use crate::shadow_stack::{self, PL0_SSP_WRITES, ShadowStackPage, run_on_shadow_stack};
+use crate::runs::broken_policy::ForgetsPl2;
+use crate::system::shadow_stack::{self, PL0_SSP_WRITES, ShadowStackPage, run_on_shadow_stack};
 
 /// Rounds of each guest in each scenario: three guests switch after each.
 const ROUNDS: u64 = 400;

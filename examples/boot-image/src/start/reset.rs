@@ -16,7 +16,8 @@
 
 use core::arch::global_asm;
 
-use crate::{paging, parameters};
+use crate::parameters;
+use crate::system::paging;
 
 /// Bytes of the stack on which the image runs.
 pub(crate) const STACK_SIZE: usize = 128 * 1024;
@@ -226,19 +227,19 @@ unsafe extern "C" {
 /// Where the assembly ends and Rust begins: makes the processor sane, then
 /// runs the image's work and ends with its verdict.
 extern "C" fn entered_rust() -> ! {
-    crate::console::begin();
-    crate::descriptors::install();
+    crate::output::console::begin();
+    crate::system::descriptors::install();
     let guard = &raw const boot_stack_guard;
     // SAFETY: nothing uses the guard page: it lies below the stack, between
     // objects of `.bss`, and has no other name.
     if let Err(error) = unsafe { paging::unmap(guard) } {
-        crate::console::say(format_args!("error cannot guard the stack: {error}"));
-        crate::exit::end(crate::exit::ExitKind::Failed);
+        crate::output::console::say(format_args!("error cannot guard the stack: {error}"));
+        crate::output::exit::end(crate::output::exit::ExitKind::Failed);
     }
-    crate::extended_state::enable();
+    crate::registers::extended_state::enable();
     // SAFETY: page 0 is mapped by the assembly above, and nothing but the
     // loader of the image writes to the parameter block.
     let parameters = unsafe { parameters::read_block() };
     let kind = crate::image_main(&parameters);
-    crate::exit::end(kind)
+    crate::output::exit::end(kind)
 }

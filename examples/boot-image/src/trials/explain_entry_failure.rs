@@ -5,10 +5,10 @@ use vmx_core::entry_check::{ExampleGuest, Explanation, Outcome};
 use vmx_core::vmcs::FieldValues;
 use vmx_core::vmcs::field;
 
-use crate::console::{say, say_lines};
-use crate::entry_trial::Bench;
-use crate::entry_trials::with_bench;
-use crate::exit::ExitKind;
+use crate::output::console::{say, say_lines};
+use crate::output::exit::ExitKind;
+use crate::trials::entry_trial::Bench;
+use crate::trials::entry_trials::with_bench;
 
 type Break = fn(&mut FieldValues);
 

@@ -15,9 +15,9 @@ use vmx_core::MsrIndex;
 use vmx_core::cet::CET_S;
 use vmx_core::cpu::Msr;
 
-use crate::console::say;
-use crate::exceptions::Frame;
-use crate::exit::ExitKind;
+use crate::output::console::say;
+use crate::output::exit::ExitKind;
+use crate::system::exceptions::Frame;
 
 const MSRS: [MsrIndex; 7] = [
     MsrIndex::IA32_U_CET,

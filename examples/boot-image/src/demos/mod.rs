@@ -11,11 +11,11 @@ use vmx_core::cpu::{Msr, SupervisorSsp};
 use vmx_core::vmcs::FieldValues;
 use vmx_core::{Capabilities, MsrBitmap, MsrIndex, Page};
 
-use crate::console::say;
-use crate::exit::ExitKind;
-use crate::paging::MAPPED;
-use crate::shadow_stack::{PL0_SSP_WRITES, ShadowStackPage, run_on_shadow_stack};
-use crate::world_switch;
+use crate::output::console::say;
+use crate::output::exit::ExitKind;
+use crate::system::paging::MAPPED;
+use crate::system::shadow_stack::{PL0_SSP_WRITES, ShadowStackPage, run_on_shadow_stack};
+use crate::trials::world_switch;
 
 /// IA32_S_CET.
 const S_CET: u32 = 0x6A2;

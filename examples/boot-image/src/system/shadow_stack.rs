@@ -14,9 +14,9 @@ use core::ffi::c_void;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::control::{self, Cr4};
-use crate::descriptors::{DOUBLE_FAULT_IST, NMI_IST};
-use crate::paging::{self, MappingError, PAGE_SIZE};
+use crate::registers::control_registers::{self, Cr4};
+use crate::system::descriptors::{DOUBLE_FAULT_IST, NMI_IST};
+use crate::system::paging::{self, MappingError, PAGE_SIZE};
 
 /// IA32_INTERRUPT_SSP_TABLE_ADDR.
 const INTERRUPT_SSP_TABLE_ADDR: u32 = 0x6A8;
@@ -105,7 +105,7 @@ pub(crate) fn enable_cet() -> Result<(), ShadowStackError> {
     }
     // SAFETY: the processor has the bit, the start-up code set CR0.WP, and
     // IA32_S_CET is 0 after reset or holds what someone chose knowingly.
-    unsafe { control::set_cr4(Cr4::CET) };
+    unsafe { control_registers::set_cr4(Cr4::CET) };
     Ok(())
 }
 

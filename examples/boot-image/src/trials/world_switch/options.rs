@@ -9,7 +9,7 @@ use vmx_core::cpu::Cpuid;
 
 use super::trampolines::{mxcsr, overwrite_vectors};
 use super::{Found, distinct, enter, enter_and_compare, guests, with_guest};
-use crate::console::say;
+use crate::output::console::say;
 
 /// Entries of each guest under each choice of options.
 const ROUNDS: u32 = 20;

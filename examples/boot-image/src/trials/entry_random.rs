@@ -7,10 +7,10 @@ use vmx_core::vmcs::field;
 use vmx_core::vmcs::field::{Encoding, FIELDS, Group, Width};
 use vmx_tests::entry_cases::{NotShown, why_not_shown};
 
-use crate::console::say;
-use crate::entry_trial::Bench;
-use crate::entry_trials::with_bench;
-use crate::exit::ExitKind;
+use crate::output::console::say;
+use crate::output::exit::ExitKind;
+use crate::trials::entry_trial::Bench;
+use crate::trials::entry_trials::with_bench;
 
 /// States to try.
 const STATES: u64 = 5000;

@@ -1,7 +1,7 @@
 //! What happens on an exception: one line, then the end.
 //!
 //! The image provokes no exception in its own code, except the #GP of two instructions
-//! that are tried: WRMSR of `vmx-bare-metal`, and XRSTORS of `compare.rs`. Those are
+//! that are tried: WRMSR of `vmx-bare-metal`, and XRSTORS of `cet_msrs.rs`. Those are
 //! mended by other values in registers, and tried again from where they are. Each other
 //! exception is a defect, and the line names the place.
 
@@ -10,9 +10,9 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use vmx_bare_metal::{FixUpRegisters, general_protection_fix_up};
 
-use crate::compare;
-use crate::console::say;
-use crate::exit::{self, ExitKind};
+use crate::output::console::say;
+use crate::output::exit::{self, ExitKind};
+use crate::trials::cet_msrs;
 
 /// Vector of the non-maskable interrupt.
 pub(crate) const NMI: usize = 2;
@@ -169,7 +169,7 @@ extern "C" fn handle(frame: &mut Frame) {
             (frame.rax, frame.rdx, frame.rsi, frame.rdi) = (rax, rdx, rsi, rdi);
             return;
         }
-        if compare::xrstors_fix_up(frame) {
+        if cet_msrs::xrstors_fix_up(frame) {
             return;
         }
     }

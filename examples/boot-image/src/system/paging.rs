@@ -8,7 +8,7 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use crate::shadow_stack::ShadowStackPage;
+use crate::system::shadow_stack::ShadowStackPage;
 
 /// Bytes in a small page.
 pub(crate) const PAGE_SIZE: usize = 4096;

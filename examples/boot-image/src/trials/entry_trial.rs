@@ -23,8 +23,8 @@ use vmx_core::{
 };
 use vmx_tests::entry_cases::CaseMemory;
 
-use crate::entry_basics;
-use crate::paging::{MAPPED, PAGE_SIZE};
+use crate::system::paging::{MAPPED, PAGE_SIZE};
+use crate::trials::entry_basics;
 
 /// TSC ticks after which a guest that does not exit is stopped.
 const TIME_SLICE: u64 = 1 << 20;

@@ -10,9 +10,9 @@ use vmx_core::{CurrentVmcs, GuestRegisters};
 
 use super::trampolines::{Function, on_stack};
 use super::{Found, distinct, enter_and_compare, guests, with_guest};
-use crate::console::say;
-use crate::exit::{self, ExitKind};
-use crate::shadow_stack;
+use crate::output::console::say;
+use crate::output::exit::{self, ExitKind};
+use crate::system::shadow_stack;
 
 /// A stack apart from the one that the image runs on.
 #[repr(C, align(4096))]

@@ -21,11 +21,11 @@ use vmx_core::entry_check::Explanation;
 use vmx_core::{Page, PhysicalAddress};
 use vmx_mock::Counting;
 
-use crate::console::{say, say_lines};
-use crate::exceptions;
-use crate::exit::ExitKind;
+use crate::output::console::{say, say_lines};
+use crate::output::exit::ExitKind;
 use crate::parameters::Parameters;
-use crate::shadow_stack::{self, ShadowStackPage, run_on_shadow_stack};
+use crate::system::exceptions;
+use crate::system::shadow_stack::{self, ShadowStackPage, run_on_shadow_stack};
 
 /// Pages for the VMX regions and the guests of both runs.
 const POOL_PAGES: usize = 64;

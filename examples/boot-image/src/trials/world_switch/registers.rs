@@ -8,7 +8,7 @@ use vmx_core::{GuestRegisters, VmxError};
 
 use super::trampolines::{Left, PRESERVED, call_and_look};
 use super::{Found, changed, distinct, enter_and_compare, guests, with_guest};
-use crate::console::say;
+use crate::output::console::say;
 
 /// Bits that are the same in all values of the guest.
 const TOP: u64 = 0xFFFF_0000_0000_0000;

@@ -12,10 +12,10 @@ use vmx_core::entry_check::Explanation;
 use vmx_core::{Page, PhysicalAddress};
 use vmx_mock::Counting;
 
-use crate::console::{say, say_lines};
-use crate::exit::ExitKind;
+use crate::output::console::{say, say_lines};
+use crate::output::exit::ExitKind;
 use crate::parameters::Parameters;
-use crate::shadow_stack;
+use crate::system::shadow_stack;
 
 /// Pages for the VMX regions and the guest.
 const POOL_PAGES: usize = 32;

@@ -14,11 +14,11 @@ use vmx_core::vmcs::FieldValues;
 use vmx_core::{Capabilities, Page, Vmcs, VmxOperation};
 use vmx_tests::entry_cases::{Case, CaseMemory, Editor, shown, why_not_shown};
 
-use crate::console::say;
-use crate::entry_basics::{self, Wrong};
-use crate::entry_trial::{self, Bench, address_of, frame};
-use crate::exit::ExitKind;
-use crate::shadow_stack;
+use crate::output::console::say;
+use crate::output::exit::ExitKind;
+use crate::system::shadow_stack;
+use crate::trials::entry_basics::{self, Wrong};
+use crate::trials::entry_trial::{self, Bench, address_of, frame};
 
 static VMXON_REGION: Page = Page::new();
 static VMCS_REGION: Page = Page::new();

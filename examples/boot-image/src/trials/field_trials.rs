@@ -7,10 +7,10 @@ use vmx_core::Capabilities;
 use vmx_core::cpu::VmcsAccess;
 use vmx_core::vmcs::field::Encoding;
 
-use crate::console::say;
-use crate::entry_trial::Bench;
-use crate::entry_trials::with_bench;
-use crate::exit::ExitKind;
+use crate::output::console::say;
+use crate::output::exit::ExitKind;
+use crate::trials::entry_trial::Bench;
+use crate::trials::entry_trials::with_bench;
 
 /// Encodings of full access: four widths, four groups, 512 indices.
 fn encodings() -> impl Iterator<Item = Encoding> {

@@ -3,7 +3,7 @@
 //! The image itself is compiled without SSE; guests and the XSAVE-backed
 //! policy need the state to be enabled.
 
-use crate::control::{self, Cr4};
+use crate::registers::control_registers::{self, Cr4};
 
 /// XCR0 as the image runs: x87 and SSE state.
 const XCR0: u64 = 0b11;
@@ -18,7 +18,7 @@ pub(crate) fn enable() {
     }
     // SAFETY: every 64-bit processor has the first two bits, CPUID vouches for
     // the third, and none of them changes what compiled code does.
-    unsafe { control::set_cr4(bits) };
+    unsafe { control_registers::set_cr4(bits) };
     if xsave {
         // SAFETY: CR4.OSXSAVE is 1; x87 and SSE exist wherever XSAVE does.
         unsafe {

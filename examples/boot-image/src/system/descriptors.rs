@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use x86::dtables::{DescriptorTablePointer, lgdt, lidt};
 use x86::segmentation::{self, SegmentSelector};
 
-use crate::exceptions;
+use crate::system::exceptions;
 
 /// Selector of the 64-bit code segment.
 pub(crate) const CODE: u16 = 0x08;

@@ -1,0 +1,4 @@
+//! What the image says, and how it ends.
+
+pub(crate) mod console;
+pub(crate) mod exit;

@@ -1,0 +1,3 @@
+//! From where a CPU begins to Rust.
+
+mod reset;
