@@ -6,6 +6,7 @@
 //! | folder | holds |
 //! |---|---|
 //! | `registers` | registers of the running CPU |
+//! | `processors` | several CPUs: numbers, locks, calls, stale translations |
 //! | `output` | what the image says, and how it ends |
 //! | `system` | the data structures that a CPU runs on: segments, gates, pages, stacks |
 //! | `start` | from the reset vector, and from a start-up IPI, to Rust |
@@ -23,6 +24,8 @@ mod demos;
 mod output;
 #[cfg(any(target_os = "none", test))]
 mod parameters;
+#[cfg(any(target_os = "none", test))]
+mod processors;
 #[cfg(target_os = "none")]
 mod registers;
 #[cfg(target_os = "none")]

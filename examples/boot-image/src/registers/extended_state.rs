@@ -32,3 +32,22 @@ pub(crate) fn enable() {
         }
     }
 }
+
+/// Reads XCR0; 0 if the processor has no XSAVE.
+pub(crate) fn xcr0() -> u64 {
+    if control_registers::cr4() & Cr4::OSXSAVE == 0 {
+        return 0;
+    }
+    let (low, high): (u32, u32);
+    // SAFETY: CR4.OSXSAVE is 1, so the instruction and the register exist.
+    unsafe {
+        core::arch::asm!(
+            "xgetbv",
+            in("ecx") 0,
+            out("eax") low,
+            out("edx") high,
+            options(nomem, nostack, preserves_flags)
+        );
+    }
+    u64::from(high) << 32 | u64::from(low)
+}

@@ -4,3 +4,6 @@
 
 pub(crate) mod control_registers;
 pub(crate) mod extended_state;
+pub(crate) mod halt;
+pub(crate) mod local_apic;
+pub(crate) mod time;

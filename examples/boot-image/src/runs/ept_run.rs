@@ -30,7 +30,7 @@ pub(crate) fn run(name: &str, parameters: &Parameters) -> ExitKind {
     }
     let control = parameters.get("fault") != Some("no-control");
     let mut last_stop = LastStop(None);
-    // SAFETY: ring 0 of the only CPU, whose exceptions all have handlers. Nothing
+    // SAFETY: ring 0 of the running CPU, whose exceptions all have handlers. Nothing
     // ever runs in ring 3, and the host uses no shadow stack in this run.
     let mut cpu = Counting::new(unsafe { BareMetal::new() });
     // SAFETY: the pages are one array in memory that is mapped to its own physical

@@ -115,7 +115,7 @@ fn scenarios<P: Policy>(
     host_xss: u64,
     observer: &mut Console,
 ) -> Result<[GuestReport; 3], Stop> {
-    // SAFETY: ring 0 of the only CPU, whose exceptions all have handlers. Nothing
+    // SAFETY: ring 0 of the running CPU, whose exceptions all have handlers. Nothing
     // ever runs in ring 3, and SETSSBSY is executed before the hypervisor loads a
     // guest's values and after it has put them.
     let mut cpu = Counting::new(unsafe { BareMetal::new() });

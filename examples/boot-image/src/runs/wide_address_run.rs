@@ -84,7 +84,7 @@ impl From<shadow_stack::ShadowStackError> for Stop {
 
 /// The run with a host that has no use for the registers, and the one on a shadow stack.
 fn both<P: Policy>(host_xss: u64) -> Result<[Found; 2], Stop> {
-    // SAFETY: ring 0 of the only CPU, whose exceptions all have handlers. Nothing ever
+    // SAFETY: ring 0 of the running CPU, whose exceptions all have handlers. Nothing ever
     // runs in ring 3, and SETSSBSY is executed while no foreign value is loaded.
     let mut cpu = Counting::new(unsafe { BareMetal::new() });
     // Refuses a CPU that lacks something, by name, before CR4.CET is set.

@@ -10,13 +10,12 @@
 //! assembler folds to a constant, and only the image's symbols are relocated.
 //!
 //! Memory as the image finds it: the stub's 32-bit stack grows down from 7000h
-//! and is not used afterwards, the parameter block is at 500h, the image begins
-//! at 1 MiB. The 64-bit stack is the [`STACK_SIZE`] bytes of `.bss` from
+//! and is not used afterwards, the parameter block is at 500h, the page at 8000h
+//! is where other CPUs start, the image begins at 1 MiB. The 64-bit stack is the [`STACK_SIZE`] bytes of `.bss` from
 //! `boot_stack_bottom` to `boot_stack_top`, with an unmapped page below it.
 
 use core::arch::global_asm;
 
-use crate::parameters;
 use crate::system::paging;
 
 /// Bytes of the stack on which the image runs.
@@ -191,6 +190,7 @@ image_start64:
 
     .section .rodata.start, "a"
     .balign 8
+    .global start_gdt
 start_gdt:
     .quad 0
     .quad 0x00AF9B000000FFFF
@@ -215,7 +215,7 @@ boot_stack_top:
     pd = sym paging::PD,
     large_pages = const paging::LARGE_PAGES,
     stack_size = const STACK_SIZE,
-    entry = sym entered_rust,
+    entry = sym super::boot_processor,
     options(att_syntax)
 );
 
@@ -224,22 +224,9 @@ unsafe extern "C" {
     static boot_stack_guard: paging::Page;
 }
 
-/// Where the assembly ends and Rust begins: makes the processor sane, then
-/// runs the image's work and ends with its verdict.
-extern "C" fn entered_rust() -> ! {
-    crate::output::console::begin();
-    crate::system::descriptors::install();
-    let guard = &raw const boot_stack_guard;
+/// Takes the page below the boot stack out of the mapping.
+pub(super) fn guard_stack() -> Result<(), paging::MappingError> {
     // SAFETY: nothing uses the guard page: it lies below the stack, between
     // objects of `.bss`, and has no other name.
-    if let Err(error) = unsafe { paging::unmap(guard) } {
-        crate::output::console::say(format_args!("error cannot guard the stack: {error}"));
-        crate::output::exit::end(crate::output::exit::ExitKind::Failed);
-    }
-    crate::registers::extended_state::enable();
-    // SAFETY: page 0 is mapped by the assembly above, and nothing but the
-    // loader of the image writes to the parameter block.
-    let parameters = unsafe { parameters::read_block() };
-    let kind = crate::image_main(&parameters);
-    crate::output::exit::end(kind)
+    unsafe { paging::unmap(&raw const boot_stack_guard) }
 }

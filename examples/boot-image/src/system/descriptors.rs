@@ -1,14 +1,17 @@
 //! The GDT, the task-state segment and the IDT.
 //!
-//! The tables are arrays of atomics: the processor reads them, and writes the
-//! TSS descriptor's busy bit, whenever it likes.
+//! All CPUs share the IDT; each has a GDT, a task-state segment and the stacks in it of its
+//! own. The tables are arrays of atomics: the processor reads them, and writes the TSS
+//! descriptor's busy bit, whenever it likes.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use x86::dtables::{DescriptorTablePointer, lgdt, lidt};
 use x86::segmentation::{self, SegmentSelector};
 
-use crate::system::exceptions;
+use crate::processors::number::{MOST, Number, PerProcessor};
+use crate::registers::local_apic::{ATTENTION, SPURIOUS};
+use crate::system::exceptions::{self, VECTORS};
 
 /// Selector of the 64-bit code segment.
 pub(crate) const CODE: u16 = 0x08;
@@ -22,49 +25,75 @@ pub(crate) const DOUBLE_FAULT_IST: usize = 1;
 /// Interrupt-stack-table index of the NMI's stack.
 pub(crate) const NMI_IST: usize = 2;
 
-/// Number of IDT entries: the exceptions only, since interrupts stay masked.
-const VECTORS: usize = 32;
-
 /// Null, 64-bit code, data, and the TSS's two halves.
-static GDT: [AtomicU64; 5] = [
-    AtomicU64::new(0),
-    AtomicU64::new(0x00AF_9B00_0000_FFFF),
-    AtomicU64::new(0x00CF_9300_0000_FFFF),
-    AtomicU64::new(0),
-    AtomicU64::new(0),
-];
+type Gdt = [AtomicU64; 5];
 
-/// Two words a gate.
+/// Two words a gate; a gate that is zero is not present.
 static IDT: [AtomicU64; 2 * VECTORS] = [const { AtomicU64::new(0) }; 2 * VECTORS];
 
 /// The 104 bytes of a 64-bit TSS. Its 64-bit fields are only 4-byte aligned.
 #[repr(C, align(128))]
 struct Tss([AtomicU32; 26]);
 
-static TSS: Tss = Tss([const { AtomicU32::new(0) }; 26]);
-
 /// A stack for an exception that cannot trust the interrupted one.
 #[repr(C, align(4096))]
 struct Stack([AtomicU64; 1024]);
 
-static DOUBLE_FAULT_STACK: Stack = Stack([const { AtomicU64::new(0) }; 1024]);
-static NMI_STACK: Stack = Stack([const { AtomicU64::new(0) }; 1024]);
+impl Stack {
+    const fn new() -> Self {
+        Self([const { AtomicU64::new(0) }; 1024])
+    }
+}
 
-/// Loads GDTR, all segment registers, TR and IDTR.
-///
-/// From here on every exception prints a line instead of resetting the
-/// machine, a double fault of a broken stack included.
-pub(crate) fn install() {
-    set_interrupt_stack(DOUBLE_FAULT_IST, &DOUBLE_FAULT_STACK);
-    set_interrupt_stack(NMI_IST, &NMI_STACK);
-    // The I/O bitmap's offset, behind the limit: there is none.
-    TSS.0[25].store((size_of::<Tss>() as u32) << 16, Relaxed);
+/// What each CPU has of its own.
+struct Tables {
+    double_fault_stack: Stack,
+    nmi_stack: Stack,
+    tss: Tss,
+    gdt: Gdt,
+}
 
-    let base = (&raw const TSS).addr() as u64;
-    let (low, high) = tss_descriptor(base, 26 * 4 - 1);
-    GDT[3].store(low, Relaxed);
-    GDT[4].store(high, Relaxed);
-    for vector in 0..VECTORS {
+static TABLES: PerProcessor<Tables> = PerProcessor::new([const { Tables::new() }; MOST]);
+
+impl Tables {
+    const fn new() -> Self {
+        Self {
+            double_fault_stack: Stack::new(),
+            nmi_stack: Stack::new(),
+            tss: Tss([const { AtomicU32::new(0) }; 26]),
+            // All zero, or the stacks would take room in the ROM.
+            gdt: [const { AtomicU64::new(0) }; 5],
+        }
+    }
+
+    /// Connects the stacks with the TSS, and that with the GDT.
+    fn fill(&'static self) {
+        self.set_interrupt_stack(DOUBLE_FAULT_IST, &self.double_fault_stack);
+        self.set_interrupt_stack(NMI_IST, &self.nmi_stack);
+        // The I/O bitmap's offset, behind the limit: there is none.
+        self.tss.0[25].store((size_of::<Tss>() as u32) << 16, Relaxed);
+        let base = (&raw const self.tss).addr() as u64;
+        let (low, high) = tss_descriptor(base, 26 * 4 - 1);
+        let descriptors = [0, 0x00AF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF, low, high];
+        for (entry, descriptor) in self.gdt.iter().zip(descriptors) {
+            entry.store(descriptor, Relaxed);
+        }
+    }
+
+    /// Writes entry `index` (1 to 7) of the interrupt stack table.
+    fn set_interrupt_stack(&self, index: usize, stack: &'static Stack) {
+        let top = (stack as *const Stack).addr() + size_of::<Stack>();
+        // The table begins at byte 36; index 1 is its first entry.
+        let word = 9 + 2 * (index - 1);
+        self.tss.0[word].store(top as u32, Relaxed);
+        self.tss.0[word + 1].store((top as u64 >> 32) as u32, Relaxed);
+    }
+}
+
+/// Fills the IDT; the first CPU does it, before any other is started.
+pub(crate) fn fill_gates() {
+    let exceptions = 0..32;
+    for vector in exceptions.chain([ATTENTION.into(), SPURIOUS.into()]) {
         let stack = match vector {
             exceptions::NMI => NMI_IST,
             exceptions::DOUBLE_FAULT => DOUBLE_FAULT_IST,
@@ -74,12 +103,22 @@ pub(crate) fn install() {
         IDT[2 * vector].store(low, Relaxed);
         IDT[2 * vector + 1].store(high, Relaxed);
     }
-    load();
+}
+
+/// Loads GDTR, all segment registers, TR and IDTR of the CPU that executes this, which has
+/// this number. Once for each, after [`fill_gates`].
+///
+/// From here on every exception prints a line instead of resetting the
+/// machine, a double fault of a broken stack included.
+pub(crate) fn install(number: Number) {
+    let tables = TABLES.of(number);
+    tables.fill();
+    load(&tables.gdt);
 }
 
 /// Loads the registers that name the tables.
-fn load() {
-    let gdt = DescriptorTablePointer::new(&GDT);
+fn load(gdt: &'static Gdt) {
+    let gdt = DescriptorTablePointer::new(gdt);
     // SAFETY: the table is static and its entries 1 and 2 equal those of the
     // table in use, so the current segments keep their meaning.
     unsafe { lgdt(&gdt) };
@@ -103,15 +142,6 @@ fn load() {
     // SAFETY: the table is static and every gate in it names a stub that takes
     // its vector's frame.
     unsafe { lidt(&idt) };
-}
-
-/// Writes entry `index` (1 to 7) of the interrupt stack table.
-fn set_interrupt_stack(index: usize, stack: &'static Stack) {
-    let top = (stack as *const Stack).addr() + size_of::<Stack>();
-    // The table begins at byte 36; index 1 is its first entry.
-    let word = 9 + 2 * (index - 1);
-    TSS.0[word].store(top as u32, Relaxed);
-    TSS.0[word + 1].store((top as u64 >> 32) as u32, Relaxed);
 }
 
 /// The two halves of the descriptor of an available 64-bit TSS.

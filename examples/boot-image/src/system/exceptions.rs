@@ -1,21 +1,26 @@
-//! What happens on an exception: one line, then the end.
+//! What happens on an exception: all CPUs stop, one line says why, then the end.
 //!
-//! The image provokes no exception in its own code, except the #GP of two instructions
-//! that are tried: WRMSR of `vmx-bare-metal`, and XRSTORS of `cet_msrs.rs`. Those are
-//! mended by other values in registers, and tried again from where they are. Each other
-//! exception is a defect, and the line names the place.
+//! The image provokes no exception in its own code, except those of instructions that are
+//! tried: WRMSR of `vmx-bare-metal`, and those of `probe.rs`. They are mended by other values
+//! in registers, and tried again from where they are. Each other exception is a defect, and
+//! the line names the place.
+//!
+//! Interrupts come by the same way: a CPU that draws another one's attention, which only
+//! needs to have been woken, and the NMI by which one that failed stops the others.
 
 use core::arch::global_asm;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use vmx_bare_metal::{FixUpRegisters, general_protection_fix_up};
 
-use crate::output::console::say;
-use crate::output::exit::{self, ExitKind};
-use crate::trials::cet_msrs;
+use crate::output::fatal::{fatal, stop_if_another_failed};
+use crate::processors::number::{MOST, PerProcessor};
+use crate::registers::local_apic::{self, ATTENTION, SPURIOUS};
+use crate::system::probe::{self, Operands};
 
 /// Vector of the non-maskable interrupt.
 pub(crate) const NMI: usize = 2;
+const NMI_VECTOR: u64 = NMI as u64;
 /// Vector of the double fault.
 pub(crate) const DOUBLE_FAULT: usize = 8;
 /// Vector of the general-protection exception.
@@ -57,6 +62,8 @@ const NAMES: [&str; 32] = [
     "vector 31 (reserved)",
 ];
 
+/// Number of stubs: the exceptions, and interrupts up to the last that the image has.
+pub(crate) const VECTORS: usize = SPURIOUS as usize + 1;
 /// Bytes from one stub to the next.
 const STUB_SIZE: usize = 16;
 
@@ -71,7 +78,7 @@ global_asm!(
     .global exception_stubs
 exception_stubs:
     .set vector, 0
-    .rept 32
+    .rept {vectors}
     .balign 16
     endbr64
     .if ((1 << vector) & 0x00227D00) == 0
@@ -114,26 +121,27 @@ exception_common:
     iretq
     .text
     "#,
+    vectors = const VECTORS,
     handle = sym handle,
 );
 
 /// What the stubs leave on the stack, lowest address first.
 #[repr(C)]
 #[derive(Debug)]
-pub(crate) struct Frame {
+struct Frame {
     r11: u64,
     r10: u64,
     r9: u64,
     r8: u64,
-    pub(crate) rdi: u64,
-    pub(crate) rsi: u64,
+    rdi: u64,
+    rsi: u64,
     rdx: u64,
-    pub(crate) rcx: u64,
+    rcx: u64,
     rax: u64,
     rbp: u64,
     vector: u64,
     error: u64,
-    pub(crate) rip: u64,
+    rip: u64,
     cs: u64,
     rflags: u64,
     rsp: u64,
@@ -142,7 +150,7 @@ pub(crate) struct Frame {
 
 unsafe extern "C" {
     /// The first stub; defined in the assembly above.
-    static exception_stubs: [u8; 32 * STUB_SIZE];
+    static exception_stubs: [u8; VECTORS * STUB_SIZE];
 }
 
 /// The address for this vector's gate.
@@ -151,29 +159,61 @@ pub(crate) fn stub_address(vector: usize) -> u64 {
     (first + vector * STUB_SIZE) as u64
 }
 
-/// Whether a #GP is mended that can be.
+/// Whether a #GP of `vmx-bare-metal` is mended.
 static MENDS: AtomicBool = AtomicBool::new(true);
 
-/// From here on no #GP is mended, as in a host that does not know how.
+/// From here on none is, as in a host that does not know how.
 pub(crate) fn mend_nothing() {
     MENDS.store(false, Relaxed);
 }
 
-/// Returns to the instruction with other registers, or not at all.
+/// How often each CPU's attention was drawn by an interrupt.
+static TAKEN: PerProcessor<AtomicU64> = PerProcessor::new([const { AtomicU64::new(0) }; MOST]);
+
+/// How often this CPU has taken the interrupt [`ATTENTION`].
+pub(crate) fn attention_taken() -> u64 {
+    TAKEN.own().load(Relaxed)
+}
+
+/// Comes back to the interrupted code, or to the instruction with other registers, or not
+/// at all.
 extern "C" fn handle(frame: &mut Frame) {
+    const ATTENTION_VECTOR: u64 = ATTENTION as u64;
+    const SPURIOUS_VECTOR: u64 = SPURIOUS as u64;
+    match frame.vector {
+        ATTENTION_VECTOR => {
+            TAKEN.own().fetch_add(1, Relaxed);
+            local_apic::end_of_interrupt();
+        }
+        // The local APIC has nothing in service for it.
+        SPURIOUS_VECTOR => {}
+        vector => {
+            if vector == NMI_VECTOR {
+                stop_if_another_failed();
+            }
+            if !mend(frame) {
+                report(frame);
+            }
+        }
+    }
+}
+
+/// Gives an instruction that was only tried other registers; whether it is one.
+fn mend(frame: &mut Frame) -> bool {
+    let Frame { rax, rcx, rdx, rsi, rdi, .. } = *frame;
     if frame.vector == GENERAL_PROTECTION && MENDS.load(Relaxed) {
-        let Frame { rax, rdx, rsi, rdi, .. } = *frame;
         let mut registers = FixUpRegisters { rax, rdx, rsi, rdi };
         if general_protection_fix_up(frame.rip, &mut registers) {
             let FixUpRegisters { rax, rdx, rsi, rdi } = registers;
             (frame.rax, frame.rdx, frame.rsi, frame.rdi) = (rax, rdx, rsi, rdi);
-            return;
-        }
-        if cet_msrs::xrstors_fix_up(frame) {
-            return;
+            return true;
         }
     }
-    report(frame)
+    let mended = probe::fix_up(frame.vector, frame.rip, Operands { rcx, rsi, rdi });
+    if let Some(Operands { rcx, rsi, rdi }) = mended {
+        (frame.rcx, frame.rsi, frame.rdi) = (rcx, rsi, rdi);
+    }
+    mended.is_some()
 }
 
 /// Prints the exception and ends the run as failed.
@@ -185,24 +225,19 @@ fn report(frame: &Frame) -> ! {
         .unwrap_or("unknown vector");
     // SAFETY: reading CR2 in ring 0 has no effect.
     let cr2 = unsafe { x86::controlregs::cr2() };
-    say(format_args!(
-        "fatal {name} error={:#x} rip={:#x} rsp={:#x} cr2={cr2:#x} rflags={:#x} cs={:#x} ss={:#x}",
+    fatal(format_args!(
+        "{name} error={:#x} rip={:#x} rsp={:#x} cr2={cr2:#x} rflags={:#x} cs={:#x} ss={:#x}",
         frame.error, frame.rip, frame.rsp, frame.rflags, frame.cs, frame.ss
-    ));
-    exit::end(ExitKind::Failed)
+    ))
 }
 
 /// A panic of the image is a defect too and ends in the same way.
 #[panic_handler]
 fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
     match info.location() {
-        Some(place) => say(format_args!(
-            "fatal panic at {}:{}: {}",
-            place.file(),
-            place.line(),
-            info.message()
-        )),
-        None => say(format_args!("fatal panic: {}", info.message())),
+        Some(place) => {
+            fatal(format_args!("panic at {}:{}: {}", place.file(), place.line(), info.message()))
+        }
+        None => fatal(format_args!("panic: {}", info.message())),
     }
-    exit::end(ExitKind::Failed)
 }

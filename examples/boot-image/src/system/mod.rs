@@ -4,4 +4,5 @@
 pub(crate) mod descriptors;
 pub(crate) mod exceptions;
 pub(crate) mod paging;
+pub(crate) mod probe;
 pub(crate) mod shadow_stack;

@@ -4,15 +4,22 @@
 //! The start-up code maps the first [`MAPPED`] bytes to themselves with 2-MiB
 //! pages, writable and supervisor. A page that needs other rights makes its
 //! 2-MiB page fall apart into 4-KiB pages, by a page table from a small pool.
+//!
+//! All CPUs use the same paging structures. One at a time changes them, and the change is
+//! made when no CPU uses the translations of before any more.
 
 use core::fmt;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::Release};
 
-use crate::system::shadow_stack::ShadowStackPage;
+use crate::processors::call::wake;
+use crate::processors::lock::Lock;
+use crate::processors::number::Number;
+use crate::processors::translations;
 
 /// Bytes in a small page.
 pub(crate) const PAGE_SIZE: usize = 4096;
-const LARGE_PAGE_SIZE: usize = 2 << 20;
+/// Bytes in a large page.
+pub(crate) const LARGE_PAGE_SIZE: usize = 2 << 20;
 /// Number of 2-MiB pages that the start-up code maps.
 pub(crate) const LARGE_PAGES: usize = 32;
 /// Bytes of memory that are mapped, from physical address 0.
@@ -27,6 +34,13 @@ const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 /// A page of memory, for its address and alignment.
 #[repr(C, align(4096))]
 pub(crate) struct Page([u8; PAGE_SIZE]);
+
+impl Page {
+    /// A page of zeros.
+    pub(crate) const fn new() -> Self {
+        Self([0; PAGE_SIZE])
+    }
+}
 
 /// A paging structure; the processor writes accessed and dirty bits into it.
 #[repr(C, align(4096))]
@@ -51,7 +65,8 @@ pub(crate) static PD: Table = Table::empty();
 
 /// Page tables for 2-MiB pages that fall apart.
 static POOL: [Table; 8] = [const { Table::empty() }; 8];
-static POOL_USED: AtomicUsize = AtomicUsize::new(0);
+/// How many of them are in use. Its lock is that of all changes.
+static POOL_USED: Lock<usize> = Lock::new(0);
 
 /// Why a page's mapping could not be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,14 +75,22 @@ pub(crate) enum MappingError {
     NotMapped,
     /// Pages in more 2-MiB ranges were split than the pool has tables.
     PoolEmpty,
+    /// The change was made, but this CPU may go on using what was mapped before.
+    StillInUse(Number),
 }
 
 impl fmt::Display for MappingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotMapped => "the page is outside the identity-mapped memory",
-            Self::PoolEmpty => "no page table left: make the pool in paging.rs larger",
-        })
+        match self {
+            Self::NotMapped => f.write_str("the page is outside the identity-mapped memory"),
+            Self::PoolEmpty => f.write_str("no page table left: make the pool in paging.rs larger"),
+            Self::StillInUse(number) => write!(
+                f,
+                "{number} did not drop its translations within {} ms: it neither idles nor \
+                 waits for anything",
+                translations::PATIENCE.as_millis()
+            ),
+        }
     }
 }
 
@@ -81,21 +104,18 @@ impl core::error::Error for MappingError {}
 ///
 /// # Errors
 ///
-/// See [`MappingError`]; nothing was changed.
+/// See [`MappingError`]; nothing was changed, but for [`MappingError::StillInUse`].
 ///
 /// # Safety
 ///
-/// 1. Nothing but shadow-stack accesses writes to the page from now on.
+/// 1. Nothing but shadow-stack accesses writes to the page from now on, on any CPU.
 /// 2. CR0.WP is 1, as CR4.CET demands: otherwise ring 0 could write to the page.
-pub(crate) unsafe fn make_shadow_stack(page: *const ShadowStackPage) -> Result<(), MappingError> {
-    let entry = small_page_entry(page.addr())?;
-    entry.store(page.addr() as u64 | PRESENT | DIRTY, Relaxed);
-    flush_tlb();
-    Ok(())
+pub(crate) unsafe fn make_shadow_stack(page: *const Page) -> Result<(), MappingError> {
+    change(page, page.addr() as u64 | PRESENT | DIRTY)
 }
 
 /// Whether this page is mapped as a shadow-stack page.
-pub(crate) fn is_shadow_stack(page: *const ShadowStackPage) -> bool {
+pub(crate) fn is_shadow_stack(page: *const Page) -> bool {
     let Some(directory) = PD.0.get(page.addr() / LARGE_PAGE_SIZE) else {
         return false;
     };
@@ -114,21 +134,31 @@ pub(crate) fn is_shadow_stack(page: *const ShadowStackPage) -> bool {
 ///
 /// # Errors
 ///
-/// See [`MappingError`]; nothing was changed.
+/// See [`MappingError`]; nothing was changed, but for [`MappingError::StillInUse`].
 ///
 /// # Safety
 ///
-/// 1. Nothing accesses the page's memory from now on.
+/// 1. Nothing accesses the page's memory from now on, on any CPU.
 pub(crate) unsafe fn unmap(page: *const Page) -> Result<(), MappingError> {
-    let entry = small_page_entry(page.addr())?;
-    entry.store(0, Relaxed);
-    flush_tlb();
-    Ok(())
+    change(page, 0)
+}
+
+/// Gives a page this entry, and sees to it that every CPU goes by it.
+fn change(page: *const Page, value: u64) -> Result<(), MappingError> {
+    let mut pool_used = POOL_USED.lock();
+    small_page_entry(page.addr(), &mut pool_used)?.store(value, Relaxed);
+    translations::drop_everywhere(wake).map_err(|missing| {
+        // There is at least one, or this would be no error.
+        MappingError::StillInUse(missing.iter().next().unwrap_or(Number::BOOT))
+    })
 }
 
 /// The 4-KiB entry that maps an address, after splitting its 2-MiB page if
 /// that is still whole.
-fn small_page_entry(address: usize) -> Result<&'static AtomicU64, MappingError> {
+fn small_page_entry(
+    address: usize,
+    pool_used: &mut usize,
+) -> Result<&'static AtomicU64, MappingError> {
     if address >= MAPPED {
         return Err(MappingError::NotMapped);
     }
@@ -137,25 +167,17 @@ fn small_page_entry(address: usize) -> Result<&'static AtomicU64, MappingError> 
     let table = if old & LARGE == 0 {
         POOL.iter().find(|table| table.address() == old & ADDRESS).ok_or(MappingError::NotMapped)?
     } else {
-        let table = POOL.get(POOL_USED.load(Relaxed)).ok_or(MappingError::PoolEmpty)?;
-        POOL_USED.fetch_add(1, Relaxed);
+        let table = POOL.get(*pool_used).ok_or(MappingError::PoolEmpty)?;
+        *pool_used += 1;
         let base = (address / LARGE_PAGE_SIZE * LARGE_PAGE_SIZE) as u64;
         for (page, entry) in (0u64..).zip(&table.0) {
             let frame = base + page * PAGE_SIZE as u64;
             entry.store(frame | PRESENT | WRITABLE, Relaxed);
         }
-        directory.store(table.address() | PRESENT | WRITABLE, Relaxed);
+        // After the table: another CPU may follow the new entry at once. Until it drops the
+        // old one it uses either, which mean the same.
+        directory.store(table.address() | PRESENT | WRITABLE, Release);
         table
     };
     Ok(&table.0[address / PAGE_SIZE % 512])
-}
-
-/// Drops all cached translations.
-fn flush_tlb() {
-    // SAFETY: writes back the value that was read, in ring 0; no mapping is
-    // global, so this forgets every stale translation. The memory clobber of
-    // the block keeps accesses on their side of it.
-    unsafe {
-        core::arch::asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack));
-    }
 }

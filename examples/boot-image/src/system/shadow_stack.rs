@@ -7,16 +7,17 @@
 //! While they are on, an exception that switches to a stack of the
 //! interrupt stack table (#DF, NMI) also switches to a shadow stack of the
 //! interrupt SSP table. That table is set up here, or a double fault would
-//! end in a silent triple fault.
+//! end in a silent triple fault. Each CPU has a table and stacks of its own.
 
 use core::arch::global_asm;
 use core::ffi::c_void;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::processors::number::{MOST, Number, PerProcessor};
 use crate::registers::control_registers::{self, Cr4};
 use crate::system::descriptors::{DOUBLE_FAULT_IST, NMI_IST};
-use crate::system::paging::{self, MappingError, PAGE_SIZE};
+use crate::system::paging::{self, MappingError, PAGE_SIZE, Page};
 
 /// IA32_INTERRUPT_SSP_TABLE_ADDR.
 const INTERRUPT_SSP_TABLE_ADDR: u32 = 0x6A8;
@@ -40,6 +41,16 @@ impl ShadowStackPage {
     /// An unused page.
     pub(crate) const fn new() -> Self {
         Self([const { AtomicU64::new(0) }; WORDS])
+    }
+
+    /// As a page of the paging structures.
+    const fn page(&self) -> *const Page {
+        (&raw const *self).cast()
+    }
+
+    /// The address behind its last word, from which SSP comes down.
+    pub(crate) fn end(&self) -> u64 {
+        self.address_of(0) + PAGE_SIZE as u64
     }
 
     fn address_of(&self, word: usize) -> u64 {
@@ -109,28 +120,57 @@ pub(crate) fn enable_cet() -> Result<(), ShadowStackError> {
     Ok(())
 }
 
-/// Shadow stacks of the interrupt stack table: each has a quarter of the page.
-static INTERRUPT_STACKS: ShadowStackPage = ShadowStackPage::new();
+/// What a CPU needs for exceptions that switch stacks.
+struct InterruptStacks {
+    /// The shadow stacks of the interrupt stack table: each has a quarter of the page.
+    stacks: ShadowStackPage,
+    /// The interrupt SSP table, indexed by interrupt-stack-table index.
+    table: [AtomicU64; 8],
+}
 
-/// The interrupt SSP table, indexed by interrupt-stack-table index.
-static INTERRUPT_SSP_TABLE: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
+static INTERRUPT_STACKS: PerProcessor<InterruptStacks> =
+    PerProcessor::new([const { InterruptStacks::new() }; MOST]);
 
-/// Gives #DF and NMI shadow stacks of their own.
-fn install_interrupt_stacks() -> Result<(), MappingError> {
-    if !paging::is_shadow_stack(&INTERRUPT_STACKS) {
-        for index in [DOUBLE_FAULT_IST, NMI_IST] {
-            let token = INTERRUPT_STACKS.put_token(index * (WORDS / 4) - 1);
-            INTERRUPT_SSP_TABLE[index].store(token, Relaxed);
-        }
-        // SAFETY: the page is private to this function, which writes its
-        // tokens only before this; the start-up code set CR0.WP.
-        unsafe { paging::make_shadow_stack(&INTERRUPT_STACKS) }?;
+impl InterruptStacks {
+    const fn new() -> Self {
+        Self { stacks: ShadowStackPage::new(), table: [const { AtomicU64::new(0) }; 8] }
     }
-    let table = (&raw const INTERRUPT_SSP_TABLE).addr() as u64;
-    // SAFETY: the register exists with shadow stacks, which the caller checked;
-    // the table is static and its used entries name valid tokens.
-    unsafe { x86::msr::wrmsr(INTERRUPT_SSP_TABLE_ADDR, table) };
-    Ok(())
+
+    /// Makes shadow stacks for #DF and NMI, unless they are there.
+    fn make(&'static self) -> Result<(), MappingError> {
+        if paging::is_shadow_stack(self.stacks.page()) {
+            return Ok(());
+        }
+        for index in [DOUBLE_FAULT_IST, NMI_IST] {
+            let token = self.stacks.put_token(index * (WORDS / 4) - 1);
+            self.table[index].store(token, Relaxed);
+        }
+        // SAFETY: the page is private to this function, which writes its tokens only
+        // before this: one CPU makes them, the boot processor before it starts this CPU, or
+        // this CPU; the start-up code set CR0.WP.
+        unsafe { paging::make_shadow_stack(self.stacks.page()) }
+    }
+
+    /// Gives #DF and NMI of the CPU that executes this shadow stacks of their own.
+    fn install(&'static self) -> Result<(), MappingError> {
+        self.make()?;
+        let table = (&raw const self.table).addr() as u64;
+        // SAFETY: the register exists with shadow stacks, which the caller checked;
+        // the table is static and its used entries name valid tokens.
+        unsafe { x86::msr::wrmsr(INTERRUPT_SSP_TABLE_ADDR, table) };
+        Ok(())
+    }
+}
+
+/// Makes the shadow stacks that a CPU needs for exceptions, before it is started: later it
+/// would have to wait until every other CPU has dropped its translations. Nothing, where
+/// there are no shadow stacks.
+///
+/// # Errors
+///
+/// See [`MappingError`].
+pub(crate) fn prepare(number: Number) -> Result<(), MappingError> {
+    if supported() { INTERRUPT_STACKS.of(number).make() } else { Ok(()) }
 }
 
 // u64 run_with_shadow_stack(function: rdi, argument: rsi, token: rdx)
@@ -209,7 +249,8 @@ unsafe extern "sysv64" {
 /// # Safety
 ///
 /// 1. IA32_S_CET is 0 and the processor executes in ring 0.
-/// 2. Nothing accesses the page by ordinary stores, now or later.
+/// 2. Nothing accesses the page by ordinary stores, now or later, and no other CPU runs
+///    anything on it meanwhile.
 /// 3. `function` may be called with `argument`; it returns by RET, and when it
 ///    returns CR4.CET is 1, IA32_S_CET is SH_STK_EN, and SSP is what it was:
 ///    after a VM exit the VMCS's host state must restore all three.
@@ -220,15 +261,15 @@ pub(crate) unsafe fn run_on_shadow_stack(
     argument: *mut c_void,
 ) -> Result<(), ShadowStackError> {
     enable_cet()?;
-    install_interrupt_stacks().map_err(ShadowStackError::Mapping)?;
-    let token = if paging::is_shadow_stack(page) {
+    INTERRUPT_STACKS.own().install().map_err(ShadowStackError::Mapping)?;
+    let token = if paging::is_shadow_stack(page.page()) {
         // Used before: its token was freed at the end of that run.
         page.address_of(WORDS - 1)
     } else {
         let token = page.put_token(WORDS - 1);
         // SAFETY: no ordinary stores by the caller's contract (2), and the
         // token was written before; the start-up code set CR0.WP.
-        unsafe { paging::make_shadow_stack(page) }.map_err(ShadowStackError::Mapping)?;
+        unsafe { paging::make_shadow_stack(page.page()) }.map_err(ShadowStackError::Mapping)?;
         token
     };
     // SAFETY: CR4.CET is 1 and the page is a shadow stack whose free token is

@@ -5,8 +5,6 @@
 //! Differences are printed, not judged: the emulator departs from the manual in
 //! known ways, and whoever reads the output has the list.
 
-use core::arch::global_asm;
-
 use cet_policy::{CpuCet, GuestCet, check_msr_value};
 use hypervisor::error::RunError;
 use hypervisor::machine::Machine;
@@ -17,7 +15,7 @@ use vmx_core::cpu::Msr;
 
 use crate::output::console::say;
 use crate::output::exit::ExitKind;
-use crate::system::exceptions::Frame;
+use crate::system::probe::{RawArea, xrstors_faults};
 
 const MSRS: [MsrIndex; 7] = [
     MsrIndex::IA32_U_CET,
@@ -56,7 +54,7 @@ fn values() -> impl Iterator<Item = u64> {
 
 /// Compares and prints every difference, then their number.
 pub(crate) fn run() -> ExitKind {
-    // SAFETY: ring 0 of the only CPU, whose exceptions have handlers; nothing uses
+    // SAFETY: ring 0 of the running CPU, whose exceptions have handlers; nothing uses
     // shadow stacks while this runs, since CR4.CET is still 0.
     let mut cpu = unsafe { BareMetal::new() };
     let features = match Machine::detect(&mut cpu) {
@@ -133,11 +131,11 @@ fn compare_xrstors(cpu: &mut BareMetal, features: &CpuCet, counts: &mut Counts) 
         let legal = check_msr_value(msr, value, &guest, features.linear_address_width);
         // SAFETY: both areas are aligned and have a valid header, and zeros are legal; the
         // registers that they restore are not in use.
-        let faults = unsafe { probe_xrstors(&raw const area, &raw const zeros, CET_S) } != 0;
+        let faults = unsafe { xrstors_faults(&area, &zeros, CET_S) };
         counts.note("xrstors", msr, value, legal != Some(Ok(())), faults);
     }
     // SAFETY: as above.
-    unsafe { probe_xrstors(&raw const zeros, &raw const zeros, CET_S) };
+    unsafe { xrstors_faults(&zeros, &zeros, CET_S) };
     // SAFETY: its value after reset.
     unsafe { cpu.write_msr(MsrIndex::IA32_XSS, 0) };
 }
@@ -149,45 +147,4 @@ fn all_features(features: &CpuCet) -> GuestCet {
         indirect_branch_tracking: features.indirect_branch_tracking,
         xss: 0,
     }
-}
-
-/// An XSAVE area whose contents nobody checked.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct RawArea([u64; 80]);
-
-// XRSTORS of the first area, or of the second where the first raises #GP: then the
-// handler changes RDI and RCX, and the instruction is tried again.
-global_asm!(
-    r#"
-    .section .text.compare, "ax"
-    .global probe_xrstors
-    .global probe_xrstors_instruction
-probe_xrstors:
-    mov eax, edx
-    shr rdx, 32
-    xor ecx, ecx
-probe_xrstors_instruction:
-    xrstors64 [rdi]
-    mov eax, ecx
-    ret
-    .text
-    "#
-);
-
-unsafe extern "sysv64" {
-    /// XRSTORS from `area`; 1 if it raised #GP, and `legal` was restored instead.
-    fn probe_xrstors(area: *const RawArea, legal: *const RawArea, components: u64) -> u32;
-    static probe_xrstors_instruction: u8;
-}
-
-/// Mends the #GP of the XRSTORS that is tried; whether it was that.
-pub(crate) fn xrstors_fix_up(frame: &mut Frame) -> bool {
-    let tried = (&raw const probe_xrstors_instruction).addr() as u64;
-    // Not for ever, should the second area fault too.
-    if frame.rip != tried || frame.rcx != 0 {
-        return false;
-    }
-    (frame.rdi, frame.rcx) = (frame.rsi, 1);
-    true
 }

@@ -78,7 +78,7 @@ fn trials() -> Result<Tally, &'static str> {
 pub(crate) fn with_bench(
     work: impl FnOnce(&mut Bench<'_>, &Capabilities),
 ) -> Result<(), &'static str> {
-    // SAFETY: ring 0 of the only CPU, whose exceptions have handlers; nothing uses
+    // SAFETY: ring 0 of the running CPU, whose exceptions have handlers; nothing uses
     // shadow stacks.
     let mut cpu = unsafe { BareMetal::new() };
     let capabilities = Capabilities::read(&mut cpu).map_err(|_| "this CPU has no VMX")?;
@@ -88,7 +88,7 @@ pub(crate) fn with_bench(
     // SAFETY: an image runs one thing, and only that uses the page.
     let region = unsafe { frame(&VMXON_REGION) };
     let mut operation = VmxOperation::new();
-    // SAFETY: (1, 2, 4, 5) The only CPU, on which interrupts stay off and nothing else uses
+    // SAFETY: (1, 2, 4, 5) The running CPU, on which interrupts stay off and nothing else uses
     // VMX. (3) There is no other CPU to swap in.
     let mut section = unsafe { operation.section(cpu) };
     section.enter(region, &capabilities).map_err(|_| "this CPU did not enter VMX operation")?;

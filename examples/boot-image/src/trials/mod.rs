@@ -3,7 +3,7 @@
 //! Chosen by the parameter `compare`; or, to show what the explanation of a failed VM entry
 //! looks like, by `example`; the world switch by `demo`.
 
-pub(crate) mod cet_msrs;
+mod cet_msrs;
 mod entry_basics;
 mod entry_random;
 mod entry_trial;

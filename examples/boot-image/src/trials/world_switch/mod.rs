@@ -27,7 +27,7 @@ use vmx_core::vmcs::field;
 use vmx_core::{Capabilities, CurrentVmcs, GuestRegisters, MsrBitmap, Page, Vmcs, VmxOperation};
 
 use crate::output::console::say;
-use crate::output::exit::ExitKind;
+use crate::output::exit::{ExitKind, passed};
 use crate::registers::control_registers::Cr4;
 use crate::system::shadow_stack::{self, ShadowStackPage, run_on_shadow_stack};
 use crate::trials::entry_trial::{address_of, frame};
@@ -73,10 +73,7 @@ pub(crate) fn run(name: &str) -> ExitKind {
         _ => Err("no such demonstration of the world switch"),
     };
     match found {
-        Ok(()) => {
-            say(format_args!("end passed=1 failed=0"));
-            ExitKind::Passed
-        }
+        Ok(()) => passed(1),
         Err(reason) => {
             say(format_args!("error {reason}"));
             ExitKind::Failed
@@ -105,7 +102,7 @@ fn with_guest<O: SwitchOptions>(
     start: extern "sysv64" fn(),
     work: impl FnOnce(&mut CurrentVmcs<'_, BareMetal<O>>) -> Found,
 ) -> Found {
-    // SAFETY: ring 0 of the only CPU, whose exceptions have handlers. No guest touches
+    // SAFETY: ring 0 of the running CPU, whose exceptions have handlers. No guest touches
     // IA32_PL0_SSP to IA32_PL3_SSP or IA32_U_CET, and only this code uses VMX.
     let mut cpu = unsafe { BareMetal::<O>::with_options() };
     let capabilities = Capabilities::read(&mut cpu).map_err(|_| "this CPU has no VMX")?;
@@ -117,7 +114,7 @@ fn with_guest<O: SwitchOptions>(
     // SAFETY: only this function uses the page, and its last use has ended.
     let region = unsafe { frame(&VMXON_REGION) };
     let mut operation = VmxOperation::new();
-    // SAFETY: (1, 2, 4, 5) The only CPU, on which interrupts stay off and nothing else uses
+    // SAFETY: (1, 2, 4, 5) The running CPU, on which interrupts stay off and nothing else uses
     // VMX. (3) There is no other CPU to swap in.
     let mut section = unsafe { operation.section(cpu) };
     section.enter(region, &capabilities).map_err(|_| "this CPU did not enter VMX operation")?;
@@ -159,7 +156,7 @@ fn enter<O: SwitchOptions>(
     current: &mut CurrentVmcs<'_, BareMetal<O>>,
     registers: &mut O::Registers,
 ) -> Found {
-    // SAFETY: (1, 2) Interrupts are off on the only CPU. (3) `CurrentVmcs` keeps it.
+    // SAFETY: (1, 2) Interrupts are off on the running CPU. (3) `CurrentVmcs` keeps it.
     // (4, 5) The host state is the running CPU's, CET included. (6 to 8) The guest is
     // one of `guests`, which touch their stack and registers only; the exception
     // bitmap and the timer stop any other. (9) The image uses no vector register, and
