@@ -2,80 +2,52 @@
 //!
 //! `cargo xtask run` builds it for x86_64-unknown-none, turns it into a ROM
 //! and boots that in Bochs. For any other target it only says so.
+//!
+//! | folder | holds |
+//! |---|---|
+//! | `registers` | registers of the running CPU |
+//! | `processors` | several CPUs: numbers, locks, calls, stale translations |
+//! | `output` | what the image says, and how it ends |
+//! | `system` | the data structures that a CPU runs on: segments, gates, pages, stacks |
+//! | `start` | from the reset vector, and from a start-up IPI, to Rust |
+//! | `trials` | what the crates say of a CPU, compared with what this CPU does |
+//! | `runs` | the example hypervisor |
+//! | `demos` | small runs by name: of the image itself, and of the world switch |
+//!
+//! A file uses its own folder and those above it in the table.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
-mod broken_policy;
+mod demos;
 #[cfg(target_os = "none")]
-mod compare;
-#[cfg(target_os = "none")]
-mod console;
-#[cfg(target_os = "none")]
-mod control;
-#[cfg(target_os = "none")]
-mod demo;
-#[cfg(target_os = "none")]
-mod descriptors;
-#[cfg(target_os = "none")]
-mod entry_basics;
-#[cfg(target_os = "none")]
-mod entry_random;
-#[cfg(target_os = "none")]
-mod entry_trial;
-#[cfg(target_os = "none")]
-mod entry_trials;
-#[cfg(target_os = "none")]
-mod ept_run;
-#[cfg(target_os = "none")]
-mod exceptions;
-#[cfg(target_os = "none")]
-mod exit;
-#[cfg(target_os = "none")]
-mod explain_entry_failure;
-#[cfg(target_os = "none")]
-mod extended_state;
-#[cfg(target_os = "none")]
-mod field_trials;
-#[cfg(target_os = "none")]
-mod hypervisor_run;
-#[cfg(target_os = "none")]
-mod paging;
+mod output;
 #[cfg(any(target_os = "none", test))]
 mod parameters;
+#[cfg(any(target_os = "none", test))]
+mod processors;
 #[cfg(target_os = "none")]
-mod shadow_stack;
+mod registers;
+#[cfg(target_os = "none")]
+mod runs;
 #[cfg(target_os = "none")]
 mod start;
 #[cfg(target_os = "none")]
-mod wide_address_run;
+mod system;
 #[cfg(target_os = "none")]
-mod world_switch;
+mod trials;
 
 /// The image's work: what happens once the processor is in a sane state.
 #[cfg(target_os = "none")]
-fn image_main(parameters: &parameters::Parameters) -> exit::ExitKind {
-    if parameters.get("example") == Some("explain_entry_failure") {
-        return explain_entry_failure::run();
-    }
-    match parameters.get("compare") {
-        Some("fields") => return field_trials::run(),
-        Some("vm-entry") => return entry_trials::run(),
-        Some("vm-entry-random") => {
-            let seed = parameters.get("seed").and_then(|text| text.parse().ok());
-            return entry_random::run(seed.unwrap_or(2026));
-        }
-        Some(_) => return compare::run(),
-        None => {}
-    }
-    if let Some(name) = parameters.get("demo") {
-        demo::run(name)
-    } else if let Some(name) = parameters.get("ept") {
-        ept_run::run(name, parameters)
-    } else if let Some(policy) = parameters.get("wide-address") {
-        wide_address_run::run(policy, parameters)
+fn image_main(parameters: &parameters::Parameters) -> output::exit::ExitKind {
+    if let Some(name) = parameters.get("example") {
+        trials::explain(name)
+    } else if let Some(name) = parameters.get("compare") {
+        trials::run(name, parameters)
+    } else if let Some(name) = parameters.get("demo") {
+        demos::run(name)
     } else {
-        hypervisor_run::run(parameters)
+        runs::run(parameters)
     }
 }
 

@@ -136,6 +136,38 @@ pub(crate) const ALL: &[BootCheck] = &[
         "demo=switch-options-shadow-stack",
         End::Passes,
     ),
+    two("two CPUs share, call, wait, and take pages away", "demo=two-cpus", End::Passes),
+    BootCheck {
+        model: "corei7_haswell_4770",
+        ..two("the same without shadow stacks", "demo=two-cpus", End::Passes)
+    },
+    two("a second CPU that does not answer", "demo=deaf-cpu", End::Passes),
+    demo("a second CPU that is not there", "demo=absent-cpu", End::Fails("1 of 2 CPUs answered")),
+    two(
+        "a page fault of the second CPU",
+        "demo=ap-page-fault",
+        End::Fails("CPU 1: #PF page fault"),
+    ),
+    two(
+        "a stack overflow of the second CPU",
+        "demo=ap-stack-overflow",
+        End::Fails("CPU 1: #DF double fault"),
+    ),
+    two(
+        "a stack overflow on a shadow stack of the second CPU",
+        "demo=ap-shadow-stack-overflow",
+        End::Fails("CPU 1: #DF double fault"),
+    ),
+    two(
+        "a panic of the second CPU stops the first",
+        "demo=ap-panic",
+        End::Fails("CPU 0 was stopped"),
+    ),
+    two(
+        "a page fault of the first CPU stops the second",
+        "demo=bsp-page-fault",
+        End::Fails("CPU 1 was stopped"),
+    ),
 ];
 
 /// What the image says where CPUID reports wider addresses than the CPU takes.
@@ -163,6 +195,10 @@ const fn random(name: &'static str, model: &'static str) -> BootCheck {
 
 const fn refusal(name: &'static str, model: &'static str, missing: &'static str) -> BootCheck {
     BootCheck { model, ..demo(name, "policy=eager", End::Refused(missing)) }
+}
+
+const fn two(name: &'static str, parameters: &'static str, end: End) -> BootCheck {
+    BootCheck { cpus: 2, ..demo(name, parameters, end) }
 }
 
 const fn demo(name: &'static str, parameters: &'static str, end: End) -> BootCheck {

@@ -106,6 +106,15 @@ pub(crate) const ALL: &[Step<'_>] = &[
         )
     },
     Step {
+        variables: &[("MIRIFLAGS", "-Zmiri-many-seeds=0..8 -Zthreads=1")],
+        counts_tests: true,
+        toolchain: Some(NIGHTLY),
+        ..Step::new(
+            "what the image's CPUs share under Miri, with eight seeds each",
+            &["miri", "test", "--package", "boot-image", "--", "processors"],
+        )
+    },
+    Step {
         variables: &[("RUSTDOCFLAGS", "-D warnings")],
         ..Step::new("documentation", &["doc", "--workspace", "--no-deps", "--all-features"])
     },
