@@ -17,10 +17,11 @@ pub struct Canaries {
 impl Canaries {
     const READS: u64 = 3;
 
-    /// Places canaries where the host uses the registers. IA32_PL0_SSP keeps what
+    /// Places canaries of the CPU with this number where the host uses the registers. IA32_PL0_SSP keeps what
     /// it holds where the hypervisor's own shadow stack is there.
     pub fn place<C: SupervisorSsp>(
         cpu: &mut C,
+        number: usize,
         scenario: &Scenario,
         report: &mut CpuReport,
     ) -> Self {
@@ -29,7 +30,7 @@ impl Canaries {
         }
         for register in SspRegister::ALL {
             if register != SspRegister::Pl0 || !scenario.on_shadow_stack {
-                let value = 0x7777_1110 + 0x1114 * register as u64;
+                let value = 0x7777_1110 + 0x1_0000 * number as u64 + 0x1114 * register as u64;
                 cpu.write_ssp(register, Ssp::from_register(value));
                 report.canary_writes += 1;
             }

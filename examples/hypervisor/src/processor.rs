@@ -53,7 +53,7 @@ pub unsafe fn run<P: Policy, C: Backend>(
     let scenario = &shared.scenario;
     let mut report = CpuReport::default();
     let xss = XssRegister::new(cpu, &shared.machine.cet, scenario.host_xss);
-    let canaries = Canaries::place(cpu.inner_mut(), scenario, &mut report);
+    let canaries = Canaries::place(cpu.inner_mut(), number, scenario, &mut report);
     let before = cpu.counts();
     let mut operation = VmxOperation::new();
     // SAFETY: the caller's contract.

@@ -3,6 +3,7 @@
 mod broken_policy;
 mod ept_run;
 mod hypervisor_run;
+mod on_cpus;
 mod wide_address_run;
 
 use crate::output::exit::ExitKind;
