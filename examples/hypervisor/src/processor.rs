@@ -178,6 +178,9 @@ impl<P: Policy, C: Backend> Processor<'_, P, C> {
     unsafe fn fetch(&mut self, vcpu: &mut Vcpu<P>) -> Result<(), RunError> {
         let Some(last) = vcpu.last_cpu.filter(|last| *last != self.number) else { return Ok(()) };
         self.report.moves += 1;
+        if self.shared.scenario.fault == Some(Fault::NoClear) {
+            return Ok(());
+        }
         let Some(mailbox) = self.shared.mailboxes.get(last) else { return Ok(()) };
         let Some(mut request) = vcpu.vmcs.request_clear() else { return Ok(()) };
         let mut posted = loop {
@@ -270,7 +273,7 @@ fn break_on_purpose<P: Policy, C: Backend>(
 ) -> Result<(), RunError> {
     let mut current = section.load(&mut vcpu.vmcs)?;
     match fault {
-        None | Some(Fault::Enter) => {}
+        None | Some(Fault::Enter | Fault::NoClear) => {}
         // TR must not be the null selector.
         Some(Fault::HostState) => current.write(field::HOST_TR_SELECTOR, 0)?,
         // Bit 1 of RFLAGS is always 1.

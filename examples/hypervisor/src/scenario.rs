@@ -35,6 +35,8 @@ pub enum Fault {
     HostState,
     /// The guest state: entry fails with exit reason 33.
     GuestState,
+    /// A VMCS is not cleared where it comes from, so the next CPU does not load it.
+    NoClear,
     /// The last CPU does not enter VMX operation, so the others leave it again.
     Enter,
 }

@@ -136,6 +136,26 @@ pub(crate) const ALL: &[BootCheck] = &[
         "demo=switch-options-shadow-stack",
         End::Passes,
     ),
+    two_cpu_policy("policy eager on two CPUs, and Bochs' log", "policy=eager", Policy::Eager),
+    two_cpu_policy("policy lazy on two CPUs, and Bochs' log", "policy=lazy", Policy::Lazy),
+    two_cpu_policy("policy xsave on two CPUs, and Bochs' log", "policy=xsave", Policy::Xsave),
+    two(
+        "a CPU that does not enter VMX operation: the other leaves",
+        "policy=lazy fault=enter",
+        End::Fails(
+            "CPU 0: another CPU did not enter VMX operation, so this one left it (CR4.VMXE is 0)",
+        ),
+    ),
+    two(
+        "a VMCS that is not cleared where it comes from is not loaded",
+        "policy=lazy fault=no-clear",
+        End::Fails("the VMCS is active on the CPU with APIC ID"),
+    ),
+    two(
+        "a broken policy is noticed on two CPUs",
+        "policy=xsave fault=forget-register",
+        End::Fails("IA32_PL2_SSP survives a switch"),
+    ),
     two("two CPUs share, call, wait, and take pages away", "demo=two-cpus", End::Passes),
     BootCheck {
         model: "corei7_haswell_4770",
@@ -195,6 +215,10 @@ const fn random(name: &'static str, model: &'static str) -> BootCheck {
 
 const fn refusal(name: &'static str, model: &'static str, missing: &'static str) -> BootCheck {
     BootCheck { model, ..demo(name, "policy=eager", End::Refused(missing)) }
+}
+
+const fn two_cpu_policy(name: &'static str, parameters: &'static str, policy: Policy) -> BootCheck {
+    two(name, parameters, End::PolicyPasses(policy))
 }
 
 const fn two(name: &'static str, parameters: &'static str, end: End) -> BootCheck {

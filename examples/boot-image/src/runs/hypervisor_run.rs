@@ -84,6 +84,7 @@ fn scenarios<P: Policy + Send>(parameters: &Parameters, host_xss: u64) -> Result
         Some("guest-hang") => ([Role::Wrmsr, Role::Hang, Role::Unused], None),
         Some("host-state") => (Role::ALL, Some(Fault::HostState)),
         Some("guest-state") => (Role::ALL, Some(Fault::GuestState)),
+        Some("no-clear") => (Role::ALL, Some(Fault::NoClear)),
         Some("enter") => (Role::ALL, Some(Fault::Enter)),
         _ => (Role::ALL, None),
     };
