@@ -7,7 +7,7 @@ use vmx_core::ept::EptPointerFlags;
 use vmx_core::state::GuestState64;
 use vmx_core::state::HostState;
 use vmx_core::vmcs::field;
-use vmx_core::{CriticalSection, GuestRegisters, MsrBitmap, PhysicalAddress, Vmcs, VmxError};
+use vmx_core::{CriticalSection, GuestRegisters, MsrBitmap, Vmcs, VmxError};
 
 use crate::Backend;
 use crate::error::RunError;
@@ -38,7 +38,6 @@ pub struct Vcpu<P> {
     pub cet: VcpuCet<P>,
     /// Its MSR bitmap: a lazy policy needs one per vCPU.
     pub bitmap: MsrBitmap<'static>,
-    bitmap_address: PhysicalAddress,
     /// Its memory.
     pub memory: GuestMemory,
     /// The number of the CPU that it ran on last.
@@ -69,8 +68,7 @@ impl<P: Policy> Vcpu<P> {
             xss: machine.cet.supported_xss & CET_S,
         };
         let cet = VcpuCet::new(host, guest)?;
-        let page = pool.take(1).ok_or(RunError::OutOfMemory)?;
-        let bitmap = MsrBitmap::all_exit(page.pages.first().ok_or(RunError::OutOfMemory)?);
+        let bitmap = MsrBitmap::all_exit(pool.take_page().ok_or(RunError::OutOfMemory)?);
         let frame = pool.take_frame().ok_or(RunError::OutOfMemory)?;
         Ok(Self {
             role,
@@ -78,7 +76,6 @@ impl<P: Policy> Vcpu<P> {
             registers: GuestRegisters { rdi: role as u64, rsi: rounds, ..Default::default() },
             cet,
             bitmap,
-            bitmap_address: page.base,
             memory: GuestMemory::new(pool, machine.ept, ept)?,
             last_cpu: None,
             report: GuestReport::new(role),
@@ -114,8 +111,8 @@ impl<P: Policy> Vcpu<P> {
         self.cet.attach(&mut current, &self.bitmap)?;
         let timer = TIME_SLICE >> capabilities.preemption_timer_shift();
         current.write(field::VMX_PREEMPTION_TIMER_VALUE, timer.max(1) as u32)?;
-        current.write(field::MSR_BITMAP, self.bitmap_address)?;
-        current.write(field::EPT_POINTER, self.memory.ept_pointer().bits())?;
+        current.write(field::MSR_BITMAP, self.bitmap.address())?;
+        current.write(field::EPT_POINTER, self.memory.ept_pointer())?;
         fill_rest(&mut current)?;
         Ok(())
     }

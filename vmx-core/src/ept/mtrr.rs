@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use crate::ept::{MemoryType, PageSize};
+use super::address::PageSize;
+use super::memory_type::MemoryType;
 use crate::memory::address::PhysicalAddress;
 use crate::msr::index::MsrIndex;
 

@@ -153,7 +153,8 @@ impl<'m> IoBitmaps<'m> {
     /// The ports that have no bit, in ascending order.
     pub fn passing(&self) -> impl Iterator<Item = u16> + 'm {
         let a = page_bits::zeros(self.a.contents(), 0, PAGE_WORDS).map(|bit| bit as u16);
-        let b = page_bits::zeros(self.b.contents(), 0, PAGE_WORDS).map(|bit| (bit + PORTS as usize) as u16);
+        let b = page_bits::zeros(self.b.contents(), 0, PAGE_WORDS)
+            .map(|bit| (bit + PORTS as usize) as u16);
         a.chain(b)
     }
 

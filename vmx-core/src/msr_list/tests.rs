@@ -145,8 +145,14 @@ fn efer_and_pat() {
 #[test]
 fn a_list_ends_at_its_limit_or_its_pages() {
     let pages: [Page; 3] = core::array::from_fn(|_| Page::new());
-    assert_eq!(MsrList::empty(Physical::unplaced(&pages[..1]), MsrListUse::LOAD, 512).capacity(), 256);
-    assert_eq!(MsrList::empty(Physical::unplaced(&pages[..]), MsrListUse::LOAD, 512).capacity(), 512);
+    assert_eq!(
+        MsrList::empty(Physical::unplaced(&pages[..1]), MsrListUse::LOAD, 512).capacity(),
+        256
+    );
+    assert_eq!(
+        MsrList::empty(Physical::unplaced(&pages[..]), MsrListUse::LOAD, 512).capacity(),
+        512
+    );
     let mut list = MsrList::empty(Physical::unplaced(&pages[..]), MsrListUse::LOAD, 512);
     for value in 0..512 {
         list.push(MsrEntry::new(MsrIndex(0x174), value), &FULL).unwrap();
@@ -162,8 +168,14 @@ fn a_list_judges_by_its_uses() {
     let pages = [Page::new()];
     let entry = MsrEntry::new(MsrIndex(0xC000_0100), 0);
     let refused = Refused::Load(NotLoadable::SegmentBase);
-    assert_eq!(MsrList::empty(Physical::unplaced(&pages[..]), MsrListUse::all(), 9).push(entry, &FULL), Err(refused));
-    assert_eq!(MsrList::empty(Physical::unplaced(&pages[..]), MsrListUse::STORE, 9).push(entry, &FULL), Ok(0));
+    assert_eq!(
+        MsrList::empty(Physical::unplaced(&pages[..]), MsrListUse::all(), 9).push(entry, &FULL),
+        Err(refused)
+    );
+    assert_eq!(
+        MsrList::empty(Physical::unplaced(&pages[..]), MsrListUse::STORE, 9).push(entry, &FULL),
+        Ok(0)
+    );
     assert_eq!(
         refused.to_string(),
         "not for an MSR-load list: IA32_FS_BASE and IA32_GS_BASE have VMCS fields"

@@ -10,6 +10,7 @@ use crate::control::execution::{
     PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls, VmFunctions,
 };
 use crate::control::exit::{ExitControls, SecondaryExitControls};
+use crate::ept::pointer::EptPointer;
 use crate::event::interruption::InterruptionInformation;
 use crate::memory::address::PhysicalAddress;
 
@@ -63,7 +64,7 @@ fields! {
     /// VM functions that the guest may invoke.
     VM_FUNCTION_CONTROLS: VmFunctions = 0x2018 if Secondary(SecondaryControls::ENABLE_VM_FUNCTIONS);
     /// Extended-page-table pointer.
-    EPT_POINTER: u64 = 0x201A if Secondary(SecondaryControls::ENABLE_EPT);
+    EPT_POINTER: EptPointer = 0x201A if Secondary(SecondaryControls::ENABLE_EPT);
     /// EOI-exit bitmap: vectors 0 to 63.
     EOI_EXIT_BITMAP_0: u64 = 0x201C if Secondary(SecondaryControls::VIRTUAL_INTERRUPT_DELIVERY);
     /// EOI-exit bitmap: vectors 64 to 127.
