@@ -108,7 +108,7 @@ pub use eptp_list::{BeyondList, EptpList};
 pub use error::EptError;
 pub use invalidation::{Covered, Invalidation};
 pub use memory_type::MemoryType;
-pub use mtrr::{Mtrrs, TooManyRanges};
+pub use mtrr::{MtrrError, Mtrrs};
 pub use pointer::{EptPointer, EptPointerFlags};
 pub use pointer_check::EptPointerError;
 pub use rules::{EptRules, Misconfiguration};

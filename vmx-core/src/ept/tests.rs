@@ -179,7 +179,7 @@ fn the_identity_map_follows_the_mtrrs() {
     let pages = pages(12);
     let mut ept = ept(&pages, Level::Pml4, EVERYTHING);
     // Write-back, with 1 MiB uncacheable at 1 GiB + 3 MiB.
-    let mtrrs = Mtrrs::read(|msr| match msr.0 {
+    let mtrrs = Mtrrs::read(|msr| match msr.index().0 {
         0xFE => 1,
         0x2FF => 0x806,
         0x200 => 0x4030_0000,

@@ -9,7 +9,6 @@ use proptest::prelude::*;
 use super::model::{Model, step};
 use super::operation::{Operation, any_address, any_operation};
 use super::*;
-use crate::msr::index::MsrIndex;
 
 /// What takes tables.
 #[derive(Clone, Debug)]
@@ -47,7 +46,7 @@ fn any_bytes(bits: u32) -> impl Strategy<Value = u64> {
 /// Write-back, with a hole.
 fn mtrrs(hole: (u64, u64)) -> Mtrrs {
     let (start, bytes) = hole;
-    Mtrrs::read(|msr: MsrIndex| match msr.0 {
+    Mtrrs::read(|msr| match msr.index().0 {
         0xFE => 1,
         0x2FF => 0x806,
         0x200 => start & !(bytes - 1),
