@@ -14,28 +14,26 @@ use crate::memory::address::PhysicalAddress;
 /// ```
 /// use std::collections::BTreeMap;
 /// use vmx_core::ept::*;
-/// use vmx_core::memory::Memory;
-/// use vmx_core::{Page, PhysicalAddress};
+/// use vmx_core::memory::{Memory, PageOwner};
+/// use vmx_core::{Frame, Page, PhysicalAddress};
 ///
 /// #[derive(Default)]
-/// struct HeapTables(BTreeMap<PhysicalAddress, Box<Page>>);
-///
-/// /// In a kernel, what its memory management says.
-/// fn physical_address(page: &Page) -> PhysicalAddress {
-///     PhysicalAddress(std::ptr::from_ref(page).addr() as u64)
-/// }
+/// struct HeapTables(BTreeMap<PhysicalAddress, Frame<Box<Page>>>);
 ///
 /// impl Memory for HeapTables {
 ///     fn page(&self, address: PhysicalAddress) -> Option<&Page> {
-///         self.0.get(&PhysicalAddress(address.0 & !0xFFF)).map(|page| &**page)
+///         self.0.get(&PhysicalAddress(address.0 & !0xFFF)).map(PageOwner::page)
 ///     }
 /// }
 ///
 /// impl TableMemory for HeapTables {
 ///     fn allocate(&mut self) -> Option<PhysicalAddress> {
 ///         let page = Box::new(Page::new());
-///         let address = physical_address(&page);
-///         self.0.insert(address, page);
+///         let address = PhysicalAddress(&raw const *page as u64); // or as a kernel maps it
+///         // SAFETY: (1) memory is mapped to its own address here. (2) A box's page stays
+///         // where it is and has no other user. (3) A forgotten box is leaked.
+///         let frame = unsafe { Frame::new(page, address) };
+///         self.0.insert(address, frame);
 ///         Some(address)
 ///     }
 ///
