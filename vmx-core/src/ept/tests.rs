@@ -309,6 +309,30 @@ fn an_earlier_invalidation_does_not_cover_a_later_change() {
     assert_eq!(ept.memory().released.len(), 2);
 }
 
+/// A CPU that has cached the way to a table goes on from there: it finds nothing, also in
+/// the first entry, where the list of the retired ones stands.
+#[test]
+fn a_walk_that_began_before_finds_nothing() {
+    let mut ept = ept_in(Scattered::default(), Level::Pml4, EVERYTHING).suppressing_ve().unwrap();
+    let places = [0, 2 << 20, 4 << 20].map(GuestPhysicalAddress);
+    for at in places {
+        let small = page(0x5000, PageSize::Size4KiB, EntryFlags::ALL_ACCESS);
+        let _ = ept.map(at, small, Existing::Refuse).unwrap();
+    }
+    let cached = places.map(|at| ept.walk(at, Level::PageDirectory).unwrap());
+    for at in places {
+        let _ = ept.unmap(at, PageSize::Size4KiB).unwrap();
+    }
+    assert_eq!(ept.retired_tables(), 5);
+    for (at, slot) in places.into_iter().zip(cached) {
+        let Entry::Table(table) = slot.entry else { panic!("a table was there") };
+        let found = ept.slot_below(&slot, table.address, at).unwrap().unwrap();
+        assert_eq!(found.entry, Entry::NotPresent);
+        let first = ept.table(table.address).unwrap().read(0);
+        assert_eq!(first & EntryFlags::SUPPRESS_VE.bits(), EntryFlags::SUPPRESS_VE.bits());
+    }
+}
+
 #[test]
 fn a_view_sees_the_tables_of_its_owner() {
     let pages = pages(5);

@@ -65,30 +65,3 @@ fn a_page_leads_where_it_did_while_it_is_split() {
         let _ = ept.split(AT).expect("split");
     });
 }
-
-/// Whoever is still on the way through a table that is taken out finds what was there or
-/// nothing, and the tables retired before it do not lead anywhere either.
-#[test]
-fn a_retired_table_leads_to_what_it_did_or_nowhere() {
-    const FAR: GuestPhysicalAddress = GuestPhysicalAddress(513 << 30);
-    let pages = pages(3);
-    let mut ept = ept(&pages, Level::Pml4, EVERYTHING);
-    for at in [AT, FAR] {
-        let _ = ept.map(at, large(RIGHT), Existing::Refuse).expect("mapped");
-    }
-    let view = ept.view(Pages(&pages));
-    thread::scope(|threads| {
-        threads.spawn(|| {
-            for at in [AT, FAR, AT, FAR] {
-                match view.translate(at) {
-                    Ok(found) => assert_eq!(found.address.0, RIGHT),
-                    Err(error) => assert!(matches!(error, EptError::NotMapped(_)), "{error}"),
-                }
-            }
-        });
-        for at in [AT, FAR] {
-            let _ = ept.unmap(at, PageSize::Size1GiB).expect("unmapped");
-        }
-    });
-    assert_eq!(ept.retired_tables(), 2);
-}
