@@ -5,7 +5,7 @@ use vmx_core::control::ControlSet;
 use vmx_core::control::{
     EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
 };
-use vmx_core::cpu::{ControlRegisters, VmcsAccess};
+use vmx_core::cpu::{ControlRegisters, Cr4, VmcsAccess};
 use vmx_core::entry_check::{Circumstances, ExampleGuest, Outcome};
 use vmx_core::ept::{
     EntryFlags, Ept, EptPointer, EptPointerFlags, EptRules, GuestPhysicalAddress, Level,
@@ -176,7 +176,6 @@ impl<'a> Bench<'a> {
     /// Paged by 4-MiB pages that map memory to itself.
     fn make_32_bit(&self, values: &mut FieldValues) -> Result<(), VmxError> {
         const PRESENT_WRITABLE_LARGE: u64 = 0x83;
-        const CR4_PSE: u64 = 1 << 4;
         for word in 0..8 {
             let entry = |index: u64| index << 22 | PRESENT_WRITABLE_LARGE;
             PAGE_DIRECTORY.write(word, entry(2 * word as u64) | entry(2 * word as u64 + 1) << 32);
@@ -186,7 +185,7 @@ impl<'a> Bench<'a> {
             eip: address_of(&GUEST_CODE).0 as u32,
             esp: stack_top() as u32,
             cr3: address_of(&PAGE_DIRECTORY).0 as u32,
-            cr4: CR4_PSE,
+            cr4: Cr4::PSE,
             tss: (0, 0x67),
             ..GuestState32::default()
         };

@@ -3,7 +3,9 @@
 //! The image itself is compiled without SSE; guests and the XSAVE-backed
 //! policy need the state to be enabled.
 
-use crate::control::{self, Cr4};
+use vmx_core::cpu::Cr4;
+
+use crate::control;
 
 /// XCR0 as the image runs: x87 and SSE state.
 const XCR0: u64 = 0b11;

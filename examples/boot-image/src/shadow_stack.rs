@@ -14,7 +14,9 @@ use core::ffi::c_void;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::control::{self, Cr4};
+use vmx_core::cpu::Cr4;
+
+use crate::control;
 use crate::descriptors::{DOUBLE_FAULT_IST, NMI_IST};
 use crate::paging::{self, MappingError, PAGE_SIZE};
 

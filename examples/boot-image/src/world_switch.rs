@@ -20,7 +20,7 @@ use vmx_bare_metal::{BareMetal, RegisterFile, SwitchOptions};
 use vmx_core::control::{
     ControlSet, EntryControls, ExitControls, PinBasedControls, PrimaryControls,
 };
-use vmx_core::cpu::{ControlRegisters, VmcsAccess};
+use vmx_core::cpu::{ControlRegisters, Cr4, VmcsAccess};
 use vmx_core::exit::BasicExitReason;
 use vmx_core::memory::PhysicalPage;
 use vmx_core::state::{GuestCetState, GuestState64, HostState};
@@ -28,7 +28,6 @@ use vmx_core::vmcs::field;
 use vmx_core::{Capabilities, CurrentVmcs, GuestRegisters, MsrBitmap, Page, Vmcs, VmxOperation};
 
 use crate::console::say;
-use crate::control::Cr4;
 use crate::entry_trial::{address_of, frame};
 use crate::exit::ExitKind;
 use crate::shadow_stack::{self, ShadowStackPage, run_on_shadow_stack};

@@ -2,7 +2,7 @@
 
 use cet_policy::{GuestCet, HostCet, Policy, VcpuCet};
 use vmx_core::cet::CET_S;
-use vmx_core::cpu::VmcsAccess;
+use vmx_core::cpu::{Cr0, Cr4, VmcsAccess};
 use vmx_core::ept::EptPointerFlags;
 use vmx_core::state::GuestState64;
 use vmx_core::state::HostState;
@@ -20,10 +20,6 @@ use crate::report::GuestReport;
 /// TSC ticks after which a guest that has not exited is taken for hanging.
 const TIME_SLICE: u64 = 1 << 26;
 
-/// CR4.VMXE belongs to the host: the guest neither sees nor changes it.
-const CR4_VMXE: u64 = 1 << 13;
-/// CR4.OSFXSR, OSXSAVE.
-const CR4_XSAVE: u64 = 1 << 9 | 1 << 18;
 
 /// One vCPU with the policy `P`.
 #[derive(Debug)]
@@ -101,8 +97,8 @@ impl<P: Policy> Vcpu<P> {
             rip: guest_program::ENTRY,
             rsp: guest_memory::STACK_TOP,
             cr3: self.memory.cr3().0,
-            cr0: 0,
-            cr4: CR4_XSAVE,
+            cr0: Cr0::empty(),
+            cr4: Cr4::OSFXSR | Cr4::OSXSAVE,
             gdt: guest_memory::GDT,
             idt: guest_memory::IDT,
             tss: guest_memory::TSS,
@@ -132,7 +128,8 @@ fn fill_rest<V: VmcsAccess>(vmcs: &mut V) -> Result<(), VmxError> {
         vmcs.write(unused, 0)?;
     }
     vmcs.write(field::XSS_EXITING_BITMAP, 0)?;
-    vmcs.write(field::CR0_GUEST_HOST_MASK, 0)?;
-    vmcs.write(field::CR4_GUEST_HOST_MASK, CR4_VMXE)?;
-    vmcs.write(field::CR4_READ_SHADOW, 0)
+    vmcs.write(field::CR0_GUEST_HOST_MASK, Cr0::empty())?;
+    // VMXE belongs to the host: the guest neither sees nor changes it.
+    vmcs.write(field::CR4_GUEST_HOST_MASK, Cr4::VMXE)?;
+    vmcs.write(field::CR4_READ_SHADOW, Cr4::empty())
 }

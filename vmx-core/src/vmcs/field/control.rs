@@ -10,6 +10,7 @@ use crate::control::execution::{
     PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls, VmFunctions,
 };
 use crate::control::exit::{ExitControls, SecondaryExitControls};
+use crate::cpu::register_bits::{Cr0, Cr4};
 use crate::ept::pointer::EptPointer;
 use crate::event::interruption::InterruptionInformation;
 use crate::memory::address::PhysicalAddress;
@@ -175,13 +176,13 @@ fields! {
     // Natural-width fields.
 
     /// CR0 bits that belong to the host.
-    CR0_GUEST_HOST_MASK: u64 = 0x6000;
+    CR0_GUEST_HOST_MASK: Cr0 = 0x6000;
     /// CR4 bits that belong to the host.
-    CR4_GUEST_HOST_MASK: u64 = 0x6002;
+    CR4_GUEST_HOST_MASK: Cr4 = 0x6002;
     /// What the guest reads for CR0 bits that belong to the host.
-    CR0_READ_SHADOW: u64 = 0x6004;
+    CR0_READ_SHADOW: Cr0 = 0x6004;
     /// What the guest reads for CR4 bits that belong to the host.
-    CR4_READ_SHADOW: u64 = 0x6006;
+    CR4_READ_SHADOW: Cr4 = 0x6006;
     /// CR3-target value 0: MOV to CR3 of it does not exit.
     CR3_TARGET_VALUE_0: u64 = 0x6008 if Cr3Target(0);
     /// CR3-target value 1: MOV to CR3 of it does not exit.
