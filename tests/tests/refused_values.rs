@@ -10,8 +10,8 @@ use cet_policy::{
 };
 use vmx_core::cet::{CetControl, SspRegister};
 use vmx_core::cpu::VmcsAccess;
-use vmx_core::vmcs::field::GUEST_INTERRUPT_SSP_TABLE_ADDR;
 use vmx_core::memory::PhysicalPage;
+use vmx_core::vmcs::field::GUEST_INTERRUPT_SSP_TABLE_ADDR;
 use vmx_core::{MsrBitmap, MsrIndex, Page};
 use vmx_mock::Counting;
 use vmx_tests::Setup;

@@ -4,9 +4,9 @@ use core::cell::Cell;
 
 use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
 use vmx_core::cpu::{
-    CetSupervisorXstate, ControlRegisters, Cpuid, CpuidResult, Cr0, Cr4, EntryInstruction, HostPointers,
-    InvalidateTranslations, InveptScope, InvvpidScope, Msr, SegmentState, Segments, SupervisorSsp,
-    VmcsAccess, VmxInstructions, WorldSwitch,
+    CetSupervisorXstate, ControlRegisters, Cpuid, CpuidResult, Cr0, Cr4, EntryInstruction,
+    HostPointers, InvalidateTranslations, InveptScope, InvvpidScope, Msr, SegmentState, Segments,
+    SupervisorSsp, VmcsAccess, VmxInstructions, WorldSwitch,
 };
 use vmx_core::msr::NamedMsr;
 use vmx_core::vmcs::field::Encoding;

@@ -66,9 +66,9 @@ pub use generated::{MockCpu, MockMemory};
 mod generated {
     use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
     use vmx_core::cpu::{
-        CetSupervisorXstate, ControlRegisters, Cpuid, CpuidResult, Cr0, Cr4, EntryInstruction, HostPointers,
-        InvalidateTranslations, InveptScope, InvvpidScope, Msr, SegmentState, Segments,
-        SupervisorSsp, VmcsAccess, VmxInstructions, WorldSwitch,
+        CetSupervisorXstate, ControlRegisters, Cpuid, CpuidResult, Cr0, Cr4, EntryInstruction,
+        HostPointers, InvalidateTranslations, InveptScope, InvvpidScope, Msr, SegmentState,
+        Segments, SupervisorSsp, VmcsAccess, VmxInstructions, WorldSwitch,
     };
     use vmx_core::memory::Memory;
     use vmx_core::msr::NamedMsr;

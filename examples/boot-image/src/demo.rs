@@ -8,8 +8,8 @@ use cet_policy::{CpuCet, GuestCet, HostCet, HostMode, HostXss, VcpuCet, XsaveBac
 use vmx_bare_metal::BareMetal;
 use vmx_core::cet::{CET_S, Ssp, SspRegister};
 use vmx_core::cpu::{Msr, SupervisorSsp};
-use vmx_core::vmcs::FieldValues;
 use vmx_core::memory::PhysicalPage;
+use vmx_core::vmcs::FieldValues;
 use vmx_core::{Capabilities, MsrBitmap, MsrIndex, Page};
 
 use crate::console::say;

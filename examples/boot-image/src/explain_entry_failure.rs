@@ -17,7 +17,9 @@ type Break = fn(&mut FieldValues);
 const BROKEN: [(&str, Break); 3] = [
     ("a null selector in the host's TR", |fields| fields.set(field::HOST_TR_SELECTOR, 0)),
     ("five CR3-target values", |fields| fields.set(field::CR3_TARGET_COUNT, 5)),
-    ("bit 1 of the guest's RFLAGS cleared", |fields| fields.set(field::GUEST_RFLAGS, Rflags::empty())),
+    ("bit 1 of the guest's RFLAGS cleared", |fields| {
+        fields.set(field::GUEST_RFLAGS, Rflags::empty())
+    }),
 ];
 
 /// Breaks the VMCS in each way, enters, and explains.

@@ -20,7 +20,6 @@ use crate::report::GuestReport;
 /// TSC ticks after which a guest that has not exited is taken for hanging.
 const TIME_SLICE: u64 = 1 << 26;
 
-
 /// One vCPU with the policy `P`.
 #[derive(Debug)]
 pub struct Vcpu<P> {

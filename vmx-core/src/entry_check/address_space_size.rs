@@ -8,7 +8,6 @@ use crate::control::exit::ExitControls;
 use crate::cpu::register_bits::Cr4;
 use crate::vmcs::field;
 
-
 /// Host and guest in IA-32e mode or not.
 pub(super) const ADDRESS_SPACE_SIZE: Section = Section {
     group: Group::HostState,

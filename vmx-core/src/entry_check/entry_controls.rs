@@ -189,7 +189,8 @@ fn injected(state: &EntryState<'_>) -> Option<InterruptionInformation> {
 
 /// Whether the guest is in protected mode, as event injection sees it.
 fn is_protected_mode(state: &EntryState<'_>) -> bool {
-    !state.secondary(SecondaryControls::UNRESTRICTED_GUEST) || state.get(field::GUEST_CR0).contains(Cr0::PE)
+    !state.secondary(SecondaryControls::UNRESTRICTED_GUEST)
+        || state.get(field::GUEST_CR0).contains(Cr0::PE)
 }
 
 /// Whether events in the guest are delivered by FRED: IA-32e mode and CR4.FRED.

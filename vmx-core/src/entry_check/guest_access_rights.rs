@@ -225,7 +225,8 @@ pub(super) const ACCESS_RIGHTS: Section = Section {
             |state| {
                 is_virtual_8086(state)
                     || ss_dpl(state) == 0
-                    || rights::<CS>(state).segment_type() != 3 && state.get(GUEST_CR0).contains(Cr0::PE)
+                    || rights::<CS>(state).segment_type() != 3
+                        && state.get(GUEST_CR0).contains(Cr0::PE)
             },
         ),
         Rule::new(

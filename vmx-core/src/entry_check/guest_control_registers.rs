@@ -67,7 +67,9 @@ pub(super) const CONTROL_REGISTERS: Section = Section {
             "guest-cet-needs-write-protection",
             "CR4.CET is 1 only if CR0.WP is 1",
             &[GUEST_CR4.encoding(), GUEST_CR0.encoding()],
-            |state| !state.get(GUEST_CR4).contains(Cr4::CET) || state.get(GUEST_CR0).contains(Cr0::WP),
+            |state| {
+                !state.get(GUEST_CR4).contains(Cr4::CET) || state.get(GUEST_CR0).contains(Cr0::WP)
+            },
         ),
         Rule::new(
             "guest-debugctl-reserved-bits",
@@ -83,14 +85,18 @@ pub(super) const CONTROL_REGISTERS: Section = Section {
             "guest-ia32e-needs-paging",
             "CR0.PG is 1 in an IA-32e mode guest",
             &[GUEST_CR0.encoding(), VM_ENTRY_CONTROLS.encoding()],
-            |state| !state.entry(EntryControls::IA32E_MODE_GUEST) || state.get(GUEST_CR0).contains(Cr0::PG),
+            |state| {
+                !state.entry(EntryControls::IA32E_MODE_GUEST)
+                    || state.get(GUEST_CR0).contains(Cr0::PG)
+            },
         ),
         Rule::new(
             "guest-ia32e-needs-pae",
             "CR4.PAE is 1 in an IA-32e mode guest",
             &[GUEST_CR4.encoding(), VM_ENTRY_CONTROLS.encoding()],
             |state| {
-                !state.entry(EntryControls::IA32E_MODE_GUEST) || state.get(GUEST_CR4).contains(Cr4::PAE)
+                !state.entry(EntryControls::IA32E_MODE_GUEST)
+                    || state.get(GUEST_CR4).contains(Cr4::PAE)
             },
         ),
         Rule::new(
@@ -98,7 +104,8 @@ pub(super) const CONTROL_REGISTERS: Section = Section {
             "CR4.PCIDE is 1 only in an IA-32e mode guest",
             &[GUEST_CR4.encoding(), VM_ENTRY_CONTROLS.encoding()],
             |state| {
-                state.entry(EntryControls::IA32E_MODE_GUEST) || !state.get(GUEST_CR4).contains(Cr4::PCIDE)
+                state.entry(EntryControls::IA32E_MODE_GUEST)
+                    || !state.get(GUEST_CR4).contains(Cr4::PCIDE)
             },
         ),
         Rule::new(
@@ -106,7 +113,8 @@ pub(super) const CONTROL_REGISTERS: Section = Section {
             "CR4.FRED is 1 only in an IA-32e mode guest",
             &[GUEST_CR4.encoding(), VM_ENTRY_CONTROLS.encoding()],
             |state| {
-                state.entry(EntryControls::IA32E_MODE_GUEST) || !state.get(GUEST_CR4).contains(Cr4::FRED)
+                state.entry(EntryControls::IA32E_MODE_GUEST)
+                    || !state.get(GUEST_CR4).contains(Cr4::FRED)
             },
         ),
         Rule::new(

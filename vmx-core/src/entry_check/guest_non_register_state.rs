@@ -136,7 +136,8 @@ pub(super) const INTERRUPTIBILITY_STATE: Section = Section {
             "events are not blocked by STI if RFLAGS.IF is 0",
             &[INTERRUPTIBILITY, GUEST_RFLAGS.encoding()],
             |state| {
-                !blocks(state, Blocking::BLOCKING_BY_STI) || state.get(GUEST_RFLAGS).contains(Rflags::IF)
+                !blocks(state, Blocking::BLOCKING_BY_STI)
+                    || state.get(GUEST_RFLAGS).contains(Rflags::IF)
             },
         ),
         Rule::new(

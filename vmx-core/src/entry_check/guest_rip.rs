@@ -72,14 +72,18 @@ pub(super) const RIP_RFLAGS_AND_SSP: Section = Section {
             "RFLAGS.VM is 0 in an IA-32e mode guest",
             &[GUEST_RFLAGS.encoding(), VM_ENTRY_CONTROLS.encoding()],
             |state| {
-                !state.entry(EntryControls::IA32E_MODE_GUEST) || !state.get(GUEST_RFLAGS).contains(Rflags::VM)
+                !state.entry(EntryControls::IA32E_MODE_GUEST)
+                    || !state.get(GUEST_RFLAGS).contains(Rflags::VM)
             },
         ),
         Rule::new(
             "guest-virtual-8086-needs-protection",
             "RFLAGS.VM is 0 if CR0.PE is 0",
             &[GUEST_RFLAGS.encoding(), GUEST_CR0.encoding()],
-            |state| !state.get(GUEST_RFLAGS).contains(Rflags::VM) || state.get(GUEST_CR0).contains(Cr0::PE),
+            |state| {
+                !state.get(GUEST_RFLAGS).contains(Rflags::VM)
+                    || state.get(GUEST_CR0).contains(Cr0::PE)
+            },
         ),
         Rule::new(
             "guest-injected-interrupt-needs-if",

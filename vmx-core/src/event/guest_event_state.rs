@@ -171,7 +171,7 @@ mod tests {
     fn any_state() -> impl Strategy<Value = GuestEventState> {
         (any::<u64>(), 0u32..32, 0u32..6, any::<bool>()).prop_map(
             |(rflags, interruptibility, activity, injecting)| GuestEventState {
-                rflags,
+                rflags: Rflags::from_bits_retain(rflags),
                 interruptibility: InterruptibilityState::from_bits_retain(interruptibility),
                 activity: ActivityState(activity),
                 injecting,

@@ -37,7 +37,8 @@ fn a_locked_and_enabled_cpu_only_gets_vmxe() {
 #[test]
 fn an_open_feature_control_is_locked_with_its_other_bits_kept() {
     for (before, after) in [(0, 5), (4, 5), (0xFF02, 0xFF07)] {
-        let plan = Observed { feature_control: before, cr4: Cr4::empty(), ..READY }.plan(&CAPABILITIES);
+        let plan =
+            Observed { feature_control: before, cr4: Cr4::empty(), ..READY }.plan(&CAPABILITIES);
         assert_eq!(plan, Ok(Plan { feature_control: Some(after), cr4: VMXE }));
     }
 }
@@ -122,8 +123,8 @@ impl Msr for Numbers {
 }
 
 impl ControlRegisters for Numbers {
-    fn read_cr0(&mut self) -> u64 {
-        10
+    fn read_cr0(&mut self) -> Cr0 {
+        Cr0::from_bits_retain(10)
     }
     fn read_cr2(&mut self) -> u64 {
         12
@@ -131,13 +132,13 @@ impl ControlRegisters for Numbers {
     fn read_cr3(&mut self) -> u64 {
         13
     }
-    fn read_cr4(&mut self) -> u64 {
-        14
+    fn read_cr4(&mut self) -> Cr4 {
+        Cr4::from_bits_retain(14)
     }
-    unsafe fn write_cr0(&mut self, _: u64) {
+    unsafe fn write_cr0(&mut self, _: Cr0) {
         panic!("CR0 written while observing");
     }
-    unsafe fn write_cr4(&mut self, _: u64) {
+    unsafe fn write_cr4(&mut self, _: Cr4) {
         panic!("CR4 written while observing");
     }
 }
@@ -152,7 +153,7 @@ fn without_vmx_no_msr_is_touched() {
 fn each_value_comes_from_its_register() {
     let observed = observe(&mut Numbers { has_vmx: true }).unwrap();
     assert_eq!(observed.feature_control, 0x3A);
-    assert_eq!((observed.cr0, observed.cr4), (10, 14));
+    assert_eq!((observed.cr0.bits(), observed.cr4.bits()), (10, 14));
     let Capabilities { basic, cr0_fixed, cr4_fixed, .. } = observed.capabilities;
     assert_eq!(cr0_fixed, FixedBits { must_be_one: 0x486, may_be_one: 0x487 });
     assert_eq!(cr4_fixed, FixedBits { must_be_one: 0x488, may_be_one: 0x489 });
