@@ -41,6 +41,7 @@ pub enum ExampleGuest {
 /// ```
 /// use vmx_core::Capabilities;
 /// use vmx_core::control::{ControlSet, EntryControls, PrimaryControls};
+/// use vmx_core::cpu::Rflags;
 /// use vmx_core::entry_check::{Circumstances, EntryState, ExampleGuest, check, valid_fields};
 /// use vmx_core::vmcs::field;
 ///
@@ -57,7 +58,7 @@ pub enum ExampleGuest {
 /// let mut fields = valid_fields(ExampleGuest::Guest64, &cpu, &required)?;
 ///
 /// // What my code makes of it: here it forgets the bit of RFLAGS that is always 1.
-/// fields.set(field::GUEST_RFLAGS, 0x200);
+/// fields.set(field::GUEST_RFLAGS, Rflags::IF);
 /// let state = EntryState::new(&fields, &cpu, Circumstances::LAUNCH);
 /// let broken: Vec<_> = check(&state).map(|violation| violation.rule.name).collect();
 /// assert_eq!(broken, ["guest-rflags-bit-1"]);

@@ -23,8 +23,8 @@ use crate::vmcs::error::VmxError;
 /// # let cr0_fixed = FixedBits { must_be_one: 0x8000_0021, may_be_one: 0xFFFF_FFFF };
 /// # let cpu = Capabilities { cr0_fixed, ..Capabilities::NOTHING };
 /// let unpaged = GuestState32 { is_unrestricted: true, ..GuestState32::default() };
-/// assert_eq!(unpaged.full_cr0(&cpu), 0x21);
-/// assert_eq!(GuestState32::default().full_cr0(&cpu), 0x8000_0021);
+/// assert_eq!(unpaged.full_cr0(&cpu).bits(), 0x21);
+/// assert_eq!(GuestState32::default().full_cr0(&cpu).bits(), 0x8000_0021);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GuestState32 {
