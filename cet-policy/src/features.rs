@@ -1,7 +1,7 @@
 //! What the CPU has of CET, and what the guest is offered.
 
 use vmx_core::capability::linear_address_width;
-use vmx_core::cpu::{ControlRegisters, Cpuid};
+use vmx_core::cpu::{ControlRegisters, Cpuid, Cr0};
 use vmx_core::memory::LinearAddressWidth;
 
 /// CET and its XSAVE state on one CPU, as CPUID and CR0 tell it.
@@ -30,7 +30,6 @@ pub struct CpuCet {
 impl CpuCet {
     /// Asks the running CPU.
     pub fn detect<C: Cpuid + ControlRegisters + ?Sized>(cpu: &mut C) -> Self {
-        const CR0_TS: u64 = 1 << 3;
         let features = cpu.cpuid(7, 0);
         let os_xsave = cpu.cpuid(1, 0).ecx & (1 << 27) != 0;
         let xsave = cpu.cpuid(0xD, 1);
@@ -41,7 +40,7 @@ impl CpuCet {
             shadow_stacks: features.ecx & (1 << 7) != 0,
             indirect_branch_tracking: features.edx & (1 << 20) != 0,
             os_xsave,
-            task_switched: cpu.read_cr0() & CR0_TS != 0,
+            task_switched: cpu.read_cr0().contains(Cr0::TS),
             xsaves,
             supported_xss,
             cet_s_size: cpu.cpuid(0xD, 12).eax,

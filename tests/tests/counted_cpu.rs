@@ -4,6 +4,7 @@
 
 use cet_policy::{Eager, HostMode, LazyIntercept, Policy, Reset, VcpuCet, XsaveBacked};
 use vmx_core::cet::SspRegister;
+use vmx_core::memory::PhysicalPage;
 use vmx_core::{MsrBitmap, MsrIndex, Page};
 use vmx_mock::{Counting, Counts};
 use vmx_tests::Setup;
@@ -28,7 +29,7 @@ fn vcpu<P: Policy>(mode: HostMode, bitmap: &MsrBitmap<'_>) -> VcpuCet<P> {
 /// The cost of ten loads and puts, each repeated, of a guest that uses a register.
 fn ten_switches<P: Policy>(mode: HostMode) -> Counts {
     let page = Page::new();
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let (mut cpu, mut cet) = (cpu(), vcpu::<P>(mode, &bitmap));
     cet.host_write(&mut cpu, &bitmap, SspRegister::Pl0, 0x1000).unwrap();
     let before = cpu.counts();
@@ -71,7 +72,7 @@ fn xsave_costs_one_instruction_each_way() {
 #[test]
 fn lazy_intercepts_again_and_then_costs_nothing() {
     let page = Page::new();
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let (mut cpu, mut cet) = (cpu(), vcpu::<LazyIntercept>(HostMode::UsesShadowStacks, &bitmap));
     cet.load(&mut cpu).unwrap();
     cet.guest_writes_msr(&mut cpu, &bitmap, MsrIndex::IA32_PL0_SSP, 0x1000).unwrap();
@@ -89,7 +90,7 @@ fn lazy_intercepts_again_and_then_costs_nothing() {
 #[test]
 fn lazy_notices_a_guest_that_went_idle() {
     let page = Page::new();
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let (mut cpu, mut cet) = (cpu(), vcpu::<LazyIntercept>(HostMode::DoesNot, &bitmap));
     cet.load(&mut cpu).unwrap();
     for value in [0x1000, 0] {
@@ -108,7 +109,7 @@ fn lazy_notices_a_guest_that_went_idle() {
 /// The host's registers after a vCPU was made, three times, where another one was.
 fn host_after_reuse<P: Policy>() -> [u64; 3] {
     let page = Page::new();
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut cpu = cpu();
     let mut place = Box::new(vcpu::<P>(HostMode::UsesShadowStacks, &bitmap));
     for _ in 0..3 {

@@ -7,7 +7,7 @@ use cet_policy::{
 };
 use vmx_core::cet::SspRegister;
 use vmx_core::control::{AllowedSettings, ControlWord, EntryControls, ExitControls};
-use vmx_core::memory::LinearAddressWidth;
+use vmx_core::memory::{LinearAddressWidth, PhysicalPage};
 use vmx_core::{Capabilities, MsrBitmap, Page, VmxError};
 use vmx_tests::Setup;
 use vmx_tests::contract::machine::{Cpu, Fields, Hardware, XSS_CET_S};
@@ -118,7 +118,7 @@ fn changes_from_the_host_are_refused_whole() {
     let host = Setup::new(HostMode::DoesNot).host().unwrap();
     let mut cpu = Cpu::new(Hardware::FREE, [0; 3], XSS_CET_S);
     let page = Page::new();
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut cet = VcpuCet::<Eager>::new(&host, OFFERED).unwrap();
 
     // Without a current VMCS nothing changes.

@@ -10,6 +10,7 @@ use cet_policy::{
 };
 use vmx_core::cet::{CetControl, SspRegister};
 use vmx_core::cpu::VmcsAccess;
+use vmx_core::memory::PhysicalPage;
 use vmx_core::vmcs::field::GUEST_INTERRUPT_SSP_TABLE_ADDR;
 use vmx_core::{MsrBitmap, MsrIndex, Page};
 use vmx_mock::Counting;
@@ -38,7 +39,7 @@ fn vcpu<P: Policy>(cpu: &mut Cpu, hardware: Hardware, bitmap: &MsrBitmap<'_>) ->
 /// and the registers and the guest's values stay.
 fn every_door<P: Policy>(hardware: Hardware, cause: IllegalValue) {
     let page = Page::new();
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut cpu = cpu(hardware);
     let mut cet = vcpu::<P>(&mut cpu, hardware, &bitmap);
     for loaded in [false, true] {
@@ -93,7 +94,7 @@ fn every_door_refuses_what_this_cpu_refuses() {
 /// cannot be loaded again. The value is kept, and the error names it.
 fn taken_by_the_guest_alone<P: Policy>(hardware: Hardware) -> (Result<(), LoadError>, Cpu) {
     let page = Page::new();
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut cpu = cpu(hardware);
     let mut cet = vcpu::<P>(&mut cpu, hardware, &bitmap);
     // Activates a lazy policy.
@@ -136,7 +137,7 @@ fn a_parked_value_that_this_cpu_refuses_is_an_error_of_load() {
 #[test]
 fn only_wide_values_are_tried() {
     let page = Page::new();
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut inner = cpu(Hardware::WIDE);
     let mut cet = vcpu::<Eager>(&mut inner, Hardware::WIDE, &bitmap);
     let mut cpu = Counting::new(inner);

@@ -13,6 +13,7 @@ use vmx_core::cet::{CetControl, Ssp, SspRegister};
 use vmx_core::control::EntryControls;
 use vmx_core::intercept::MsrAccess;
 use vmx_core::memory::LinearAddressWidth::{self, Bits57};
+use vmx_core::memory::PhysicalPage;
 use vmx_core::state::GuestState64;
 use vmx_core::vmcs::FieldValues;
 use vmx_core::vmcs::field::{GUEST_INTERRUPT_SSP_TABLE_ADDR, GUEST_S_CET, GUEST_SSP};
@@ -63,7 +64,7 @@ fn expect_writes(cpu: &mut MockCpu, order: &mut Sequence, values: [u64; 3]) {
 #[test]
 fn eager_moves_three_registers_in_each_direction() {
     let (mut cpu, mut order, page) = (MockCpu::new(), Sequence::new(), Page::new());
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut cet = vcpu::<Eager>(HostMode::DoesNot, &bitmap);
 
     expect_writes(&mut cpu, &mut order, [0; 3]);
@@ -78,7 +79,7 @@ fn eager_moves_three_registers_in_each_direction() {
 #[test]
 fn eager_saves_and_restores_a_host_that_uses_them() {
     let (mut cpu, mut order, page) = (MockCpu::new(), Sequence::new(), Page::new());
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut cet = vcpu::<Eager>(HostMode::UsesShadowStacks, &bitmap);
 
     expect_reads(&mut cpu, &mut order, 0x9000);
@@ -94,7 +95,7 @@ fn eager_saves_and_restores_a_host_that_uses_them() {
 fn an_inactive_lazy_guest_causes_no_access_at_all() {
     // No expectation: every access would panic.
     let (mut cpu, page) = (MockCpu::new(), Page::new());
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut cet = vcpu::<LazyIntercept>(HostMode::UsesShadowStacks, &bitmap);
     for _ in 0..1000 {
         cet.load(&mut cpu).unwrap();
@@ -112,7 +113,7 @@ fn an_inactive_lazy_guest_causes_no_access_at_all() {
 #[test]
 fn the_first_write_activates_lazy_and_loads_all_three() {
     let (mut cpu, mut order, page) = (MockCpu::new(), Sequence::new(), Page::new());
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut cet = vcpu::<LazyIntercept>(HostMode::DoesNot, &bitmap);
     cet.load(&mut cpu).unwrap();
     expect_writes(&mut cpu, &mut order, [0, 0x1000, 0]);
@@ -123,7 +124,7 @@ fn the_first_write_activates_lazy_and_loads_all_three() {
 #[test]
 fn xsave_is_one_xrstors_and_one_xsaves() {
     let (mut cpu, mut order, page) = (MockCpu::new(), Sequence::new(), Page::new());
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut cet = vcpu::<XsaveBacked>(HostMode::DoesNot, &bitmap);
 
     cpu.expect_xrstors_cet_s().once().in_sequence(&mut order).return_const(());
@@ -146,7 +147,7 @@ fn xsave_is_one_xrstors_and_one_xsaves() {
 #[test]
 fn an_xsaves_that_saves_nothing_is_made_up_for() {
     let (mut cpu, mut order, page) = (MockCpu::new(), Sequence::new(), Page::new());
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut cet = vcpu::<XsaveBacked>(HostMode::UsesShadowStacks, &bitmap);
 
     expect_reads(&mut cpu, &mut order, 0x9000);
@@ -162,7 +163,7 @@ fn an_xsaves_that_saves_nothing_is_made_up_for() {
 #[test]
 fn withdrawing_shadow_stacks_turns_them_off_in_the_vmcs() {
     let (mut cpu, page) = (MockCpu::new(), Page::new());
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut cet = vcpu::<LazyIntercept>(HostMode::DoesNot, &bitmap);
     let field = GUEST_S_CET.encoding();
     cpu.expect_vmread().with(eq(field)).once().return_const(Ok(0b111));
@@ -175,7 +176,7 @@ fn withdrawing_shadow_stacks_turns_them_off_in_the_vmcs() {
 fn offers_nothing<P: Policy>() {
     // No expectation: every access would panic. And a bitmap that lets all pass.
     let (mut cpu, page) = (MockCpu::new(), Page::new());
-    let bitmap = MsrBitmap::from_page(&page);
+    let bitmap = MsrBitmap::from_page(PhysicalPage::unplaced(&page));
     let detected = CpuCet { xsaves: false, supported_xss: 0, ..cpu_cet(Bits57) };
     let host = HostCet::offering_nothing(detected, HostXss::Fixed(0)).unwrap();
     let nothing = GuestCet::default();
@@ -224,7 +225,7 @@ fn a_machine_that_offers_nothing_touches_nothing() {
 fn attach_comes_first() {
     // No expectation: what is refused touches nothing.
     let (mut cpu, page) = (MockCpu::new(), Page::new());
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut cet = VcpuCet::<Eager>::new(&host(HostMode::DoesNot), OFFERED).unwrap();
     assert_eq!(cet.load(&mut cpu), Err(LoadError::NotAttached(NotAttached)));
     let written = cet.host_write_s_cet(&mut cpu, &bitmap, CetControl::SH_STK_EN);
@@ -236,7 +237,7 @@ fn attach_comes_first() {
 #[test]
 fn the_guest_state_leaves_what_the_policy_knows() {
     let page = Page::new();
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut vmcs = FieldValues::new();
     let mut cet = VcpuCet::<LazyIntercept>::new(&host(HostMode::DoesNot), OFFERED).unwrap();
     cet.attach(&mut vmcs, &bitmap).unwrap();
@@ -254,7 +255,7 @@ fn the_guest_state_leaves_what_the_policy_knows() {
 #[test]
 fn a_second_put_does_not_look_at_another_vmcs() {
     let (mut cpu, page) = (MockCpu::new(), Page::new());
-    let bitmap = MsrBitmap::all_exit(&page);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
     let mut cet = vcpu::<WantsToRearm>(HostMode::DoesNot, &bitmap);
     cet.load(&mut cpu).unwrap();
     let field = GUEST_S_CET.encoding();

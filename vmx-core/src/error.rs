@@ -7,7 +7,7 @@ use crate::capability::dump::DumpError;
 use crate::capability::read::NoVmx;
 use crate::cet::ssp::IllegalSsp;
 use crate::control::negotiation::ControlError;
-use crate::ept::{BeyondList, EptError, EptPointerError, TooManyRanges};
+use crate::ept::{BeyondList, EptError, EptPointerError, MtrrError};
 use crate::event::guest_event_state::BlockedBy;
 use crate::event::injection_rules::IllegalInjection;
 use crate::intercept::msr_bitmap::OutsideMsrBitmap;
@@ -73,8 +73,8 @@ pub enum Error {
     EptPointer(EptPointerError),
     /// The EPTP list has no such entry.
     EptpList(BeyondList),
-    /// There are more MTRRs than fit.
-    Mtrrs(TooManyRanges),
+    /// The MTRRs were not read.
+    Mtrrs(MtrrError),
     /// A value is no shadow-stack pointer.
     Ssp(IllegalSsp),
     /// Bytes do not fit into a page.
@@ -238,8 +238,8 @@ impl From<BeyondList> for Error {
     }
 }
 
-impl From<TooManyRanges> for Error {
-    fn from(error: TooManyRanges) -> Self {
+impl From<MtrrError> for Error {
+    fn from(error: MtrrError) -> Self {
         Self::Mtrrs(error)
     }
 }

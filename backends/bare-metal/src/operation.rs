@@ -7,7 +7,7 @@
 
 use vmx_core::capability::Capabilities;
 use vmx_core::cpu::{
-    ControlRegisters, Cpuid, InvalidateTranslations, InveptScope, InvvpidScope, Msr,
+    ControlRegisters, Cpuid, Cr0, Cr4, InvalidateTranslations, InveptScope, InvvpidScope, Msr,
     VmxInstructions,
 };
 use vmx_core::msr::NamedMsr;
@@ -19,8 +19,6 @@ use crate::{BareMetal, CpuidInstruction, SwitchOptions, instructions};
 
 /// CPUID.1:ECX, VMX.
 const CPUID_VMX: u32 = 1 << 5;
-/// CR4.VMXE.
-const CR4_VMXE: u64 = 1 << 13;
 /// IA32_FEATURE_CONTROL: locked until reset.
 const LOCK: u64 = 1 << 0;
 /// IA32_FEATURE_CONTROL: VMXON is allowed outside SMX operation.
@@ -56,9 +54,10 @@ unsafe impl<O: SwitchOptions> VmxInstructions for BareMetal<O> {
         result.map_err(|error| {
             // SAFETY: the value from before.
             unsafe { self.write_cr4(observed.cr4) };
-            match observed.cr4 & CR4_VMXE {
-                0 => EnterError::Vmxon(error),
-                _ => EnterError::InUse(error),
+            if observed.cr4.contains(Cr4::VMXE) {
+                EnterError::InUse(error)
+            } else {
+                EnterError::Vmxon(error)
             }
         })
     }
@@ -67,7 +66,7 @@ unsafe impl<O: SwitchOptions> VmxInstructions for BareMetal<O> {
         // SAFETY: ring 0. VMCSs that are still active lose data, which the trait
         // tells the caller; memory safety does not depend on it.
         unsafe { instructions::vmxoff()? };
-        let cr4 = self.read_cr4() & !CR4_VMXE;
+        let cr4 = self.read_cr4() - Cr4::VMXE;
         // SAFETY: the running value without VMXE, which is free outside VMX operation.
         unsafe { self.write_cr4(cr4) };
         Ok(())
@@ -109,8 +108,8 @@ impl<O: SwitchOptions> InvalidateTranslations for BareMetal<O> {
 #[derive(Clone, Copy, Debug)]
 struct Observed {
     feature_control: u64,
-    cr0: u64,
-    cr4: u64,
+    cr0: Cr0,
+    cr4: Cr4,
     capabilities: Capabilities,
 }
 
@@ -120,7 +119,7 @@ struct Plan {
     /// The value to lock IA32_FEATURE_CONTROL with, if it is not locked.
     feature_control: Option<u64>,
     /// CR4 with VMXE.
-    cr4: u64,
+    cr4: Cr4,
 }
 
 /// Reads it all; no VMX MSR on a CPU without VMX, where that raises #GP(0).
@@ -145,12 +144,13 @@ impl Observed {
             return Err(EnterError::LockedByFirmware { feature_control });
         }
         let Capabilities { cr0_fixed, cr4_fixed, .. } = self.capabilities;
-        let (missing, excess) = (cr0_fixed.missing(self.cr0), cr0_fixed.excess(self.cr0));
+        let cr0 = self.cr0.bits();
+        let (missing, excess) = (cr0_fixed.missing(cr0), cr0_fixed.excess(cr0));
         if missing | excess != 0 {
             return Err(EnterError::Cr0 { missing, excess });
         }
-        let cr4 = self.cr4 | CR4_VMXE;
-        let (missing, excess) = (cr4_fixed.missing(cr4), cr4_fixed.excess(cr4));
+        let cr4 = self.cr4 | Cr4::VMXE;
+        let (missing, excess) = (cr4_fixed.missing(cr4.bits()), cr4_fixed.excess(cr4.bits()));
         if missing | excess != 0 {
             return Err(EnterError::Cr4 { missing, excess });
         }

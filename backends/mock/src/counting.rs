@@ -4,9 +4,9 @@ use core::cell::Cell;
 
 use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
 use vmx_core::cpu::{
-    CetSupervisorXstate, ControlRegisters, Cpuid, CpuidResult, EntryInstruction, HostPointers,
-    InvalidateTranslations, InveptScope, InvvpidScope, Msr, SegmentState, Segments, SupervisorSsp,
-    VmcsAccess, VmxInstructions, WorldSwitch,
+    CetSupervisorXstate, ControlRegisters, Cpuid, CpuidResult, Cr0, Cr4, EntryInstruction,
+    HostPointers, InvalidateTranslations, InveptScope, InvvpidScope, Msr, SegmentState, Segments,
+    SupervisorSsp, VmcsAccess, VmxInstructions, WorldSwitch,
 };
 use vmx_core::msr::NamedMsr;
 use vmx_core::vmcs::field::Encoding;
@@ -153,7 +153,7 @@ impl<C: CetSupervisorXstate> CetSupervisorXstate for Counting<C> {
 
 impl<C: ControlRegisters> ControlRegisters for Counting<C> {
     #[inline]
-    fn read_cr0(&mut self) -> u64 {
+    fn read_cr0(&mut self) -> Cr0 {
         self.counts.control_register_reads += 1;
         self.inner.read_cr0()
     }
@@ -168,18 +168,18 @@ impl<C: ControlRegisters> ControlRegisters for Counting<C> {
         self.inner.read_cr3()
     }
     #[inline]
-    fn read_cr4(&mut self) -> u64 {
+    fn read_cr4(&mut self) -> Cr4 {
         self.counts.control_register_reads += 1;
         self.inner.read_cr4()
     }
     #[inline]
-    unsafe fn write_cr0(&mut self, value: u64) {
+    unsafe fn write_cr0(&mut self, value: Cr0) {
         self.counts.control_register_writes += 1;
         // SAFETY: the caller keeps the same contract.
         unsafe { self.inner.write_cr0(value) }
     }
     #[inline]
-    unsafe fn write_cr4(&mut self, value: u64) {
+    unsafe fn write_cr4(&mut self, value: Cr4) {
         self.counts.control_register_writes += 1;
         // SAFETY: the caller keeps the same contract.
         unsafe { self.inner.write_cr4(value) }

@@ -66,9 +66,9 @@ pub use generated::{MockCpu, MockMemory};
 mod generated {
     use vmx_core::cet::{CetSupervisorArea, Ssp, SspRegister};
     use vmx_core::cpu::{
-        CetSupervisorXstate, ControlRegisters, Cpuid, CpuidResult, EntryInstruction, HostPointers,
-        InvalidateTranslations, InveptScope, InvvpidScope, Msr, SegmentState, Segments,
-        SupervisorSsp, VmcsAccess, VmxInstructions, WorldSwitch,
+        CetSupervisorXstate, ControlRegisters, Cpuid, CpuidResult, Cr0, Cr4, EntryInstruction,
+        HostPointers, InvalidateTranslations, InveptScope, InvvpidScope, Msr, SegmentState,
+        Segments, SupervisorSsp, VmcsAccess, VmxInstructions, WorldSwitch,
     };
     use vmx_core::memory::Memory;
     use vmx_core::msr::NamedMsr;
@@ -105,12 +105,12 @@ mod generated {
         }
 
         impl ControlRegisters for Cpu {
-            fn read_cr0(&mut self) -> u64;
+            fn read_cr0(&mut self) -> Cr0;
             fn read_cr2(&mut self) -> u64;
             fn read_cr3(&mut self) -> u64;
-            fn read_cr4(&mut self) -> u64;
-            unsafe fn write_cr0(&mut self, value: u64);
-            unsafe fn write_cr4(&mut self, value: u64);
+            fn read_cr4(&mut self) -> Cr4;
+            unsafe fn write_cr0(&mut self, value: Cr0);
+            unsafe fn write_cr4(&mut self, value: Cr4);
         }
 
         impl Segments for Cpu {

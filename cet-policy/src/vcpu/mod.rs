@@ -107,7 +107,11 @@ impl<P: Policy> VcpuCet<P> {
         let exits = self.exits();
         let set = |msr, access, exits| {
             // Every CET MSR is in the low range of the bitmap: this cannot fail.
-            let _ = bitmap.set_exits(msr, access, exits);
+            if exits {
+                bitmap.intercept(msr, access);
+            } else {
+                let _ = bitmap.pass(msr, access);
+            }
         };
         for register in SspRegister::ALL {
             let one = register.as_set();

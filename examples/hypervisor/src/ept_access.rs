@@ -25,11 +25,10 @@ impl EptAccess {
     /// # Errors
     /// [`VmxError`] of the VMREAD that failed.
     pub fn read<V: VmcsAccess>(vmcs: &mut V) -> Result<Self, VmxError> {
-        let address = vmcs.read(field::GUEST_PHYSICAL_ADDRESS)?;
         let qualification = vmcs.read(field::EXIT_QUALIFICATION)?;
         Ok(Self {
             qualification: EptViolation::from_bits_retain(qualification),
-            guest_physical_address: GuestPhysicalAddress(address.0),
+            guest_physical_address: vmcs.read(field::GUEST_PHYSICAL_ADDRESS)?,
             guest_linear_address: vmcs.read(field::GUEST_LINEAR_ADDRESS)?,
         })
     }

@@ -75,7 +75,7 @@ impl RunError {
             Self::NoVmx(_)
                 | Self::Refused(_)
                 | Self::Controls(_)
-                | Self::Ept(EptError::Pointer(_) | EptError::PageSize(_))
+                | Self::Ept(EptError::Pointer(_) | EptError::NoInvept | EptError::PageSize(_))
         )
     }
 }

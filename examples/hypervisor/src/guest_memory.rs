@@ -5,14 +5,15 @@
 //! else; the guest's page tables map those to the latter.
 
 use vmx_core::Page;
+use vmx_core::cpu::InveptScope;
 use vmx_core::ept::{
-    EntryFlags, Ept, EptError, EptPointer, EptPointerFlags, EptRules, GuestPhysicalAddress,
-    Invalidation, Level, MemoryType, PageSize, TablePages,
+    EntryFlags, Ept, EptError, EptPointer, EptPointerFlags, EptRules, GuestPhysicalAddress, Level,
+    MemoryType, PageSize, TablePages,
 };
-use vmx_core::memory::PAGE_SIZE;
+use vmx_core::memory::{PAGE_SIZE, Physical};
 
 use crate::guest_program;
-use crate::page_pool::{PagePool, PageRun};
+use crate::page_pool::PagePool;
 
 /// Linear address of a guest's first page.
 pub const BASE: u64 = 0x40_0000;
@@ -69,12 +70,10 @@ impl From<EptError> for GuestMemoryError {
 }
 
 /// One guest's memory.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct GuestMemory {
-    run: PageRun,
-    ept_tables: TablePages<'static>,
-    ept_pointer: EptPointer,
-    rules: EptRules,
+    pages: Physical<'static, [Page]>,
+    ept: Ept<TablePages<'static>>,
 }
 
 impl GuestMemory {
@@ -89,21 +88,17 @@ impl GuestMemory {
         flags: EptPointerFlags,
     ) -> Result<Self, GuestMemoryError> {
         let take = |count| pool.take(count).ok_or(GuestMemoryError::OutOfMemory);
-        let (run, tables) = (take(PAGES)?, take(EPT_TABLES)?);
-        let ept_tables = TablePages::new(tables.pages, tables.base);
-        let mut frames = ept_tables.frames();
-        let root = frames.next().ok_or(EptError::OutOfFrames)?;
-        let ept_pointer = EptPointer::new(root, Level::Pml4, MemoryType::WriteBack, flags, &rules)
-            .map_err(EptError::Pointer)?;
-        Ept::empty(&ept_tables, ept_pointer, rules)?.map_range(
+        let (pages, tables) = (take(PAGES)?, TablePages::new(take(EPT_TABLES)?));
+        let memory_type = MemoryType::WriteBack;
+        let mut ept = Ept::new(tables, Level::Pml4, memory_type, flags, rules)?;
+        ept.map_range(
             GuestPhysicalAddress(0),
-            run.base,
+            pages.address(),
             (PAGES * PAGE_SIZE) as u64,
-            MemoryType::WriteBack,
+            memory_type,
             EntryFlags::ALL_ACCESS,
-            &mut frames,
         )?;
-        let memory = Self { run, ept_tables, ept_pointer, rules };
+        let memory = Self { pages, ept };
         memory.build_page_tables();
         memory.build_descriptor_tables();
         memory.load(guest_program::code())?;
@@ -112,20 +107,24 @@ impl GuestMemory {
 
     /// EPTP.
     pub const fn ept_pointer(&self) -> EptPointer {
-        self.ept_pointer
+        self.ept.pointer()
     }
 
-    /// Gives the page of the supervisor shadow stack other flags in EPT.
+    /// Gives the page of the supervisor shadow stack other flags in EPT, and returns the
+    /// INVEPT that has to follow, if any.
     ///
     /// # Errors
     /// [`EptError`] of the change.
-    pub fn protect_shadow_stack(&self, flags: EntryFlags) -> Result<Invalidation, EptError> {
-        let ept = Ept::from_pointer(&self.ept_tables, self.ept_pointer, self.rules)?;
-        ept.protect(SHADOW_STACK, PageSize::Size4KiB, flags)
+    pub fn protect_shadow_stack(
+        &mut self,
+        flags: EntryFlags,
+    ) -> Result<Option<InveptScope>, EptError> {
+        let invalidation = self.ept.protect(SHADOW_STACK, PageSize::Size4KiB, flags)?;
+        Ok(self.ept.scope(invalidation))
     }
 
     fn page(&self, index: usize) -> Option<&'static Page> {
-        self.run.pages.get(index)
+        self.pages.contents().get(index)
     }
 
     fn write(&self, page: usize, word: usize, value: u64) {

@@ -2,9 +2,8 @@
 
 use cet_policy::{CpuCet, HostCet, HostMode, HostXss};
 use vmx_core::control::ControlSet;
-use vmx_core::cpu::{Cpuid, InvalidateTranslations, InveptScope, Msr, VmxInstructions};
-use vmx_core::ept::{EptRules, EptVpidCapabilities};
-use vmx_core::msr::NamedMsr;
+use vmx_core::cpu::{Cpuid, InvalidateTranslations, Msr, VmxInstructions};
+use vmx_core::ept::EptRules;
 use vmx_core::{Capabilities, CriticalSection, MsrIndex};
 
 use crate::Backend;
@@ -36,10 +35,8 @@ impl Machine {
         // Refuses a CPU without CET by name, before anything else is negotiated.
         HostCet::new(cet, &capabilities, HostMode::DoesNot, HostXss::Fixed(0))?;
         let controls = controls::negotiate(&capabilities)?;
-        // "Enable EPT" is among the controls, so the MSR exists.
-        let ept = EptVpidCapabilities::from_bits_retain(cpu.read_named(NamedMsr::VmxEptVpidCap));
-        let width = cpu.cpuid(0x8000_0008, 0).eax as u8;
-        Ok(Self { capabilities, cet, controls, ept: EptRules::new(ept, width) })
+        let ept = EptRules::of(&capabilities, &controls);
+        Ok(Self { capabilities, cet, controls, ept })
     }
 
     /// Enters VMX operation, with a page for the VMXON region.
@@ -55,8 +52,8 @@ impl Machine {
             .enter(vmxon, &self.capabilities)
             .map_err(|refused| RunError::Enter(refused.error))?;
         // Whoever used VMX before may have left mappings cached.
-        if self.ept.capabilities.supports_invept(InveptScope::AllContexts) {
-            section.invept(InveptScope::AllContexts)?;
+        if let Some(scope) = self.ept.capabilities.invept_of_all() {
+            section.invept(scope)?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use vmx_core::memory::PAGE_SIZE;
+use vmx_core::memory::{PAGE_SIZE, Physical, PhysicalPage};
 use vmx_core::{Frame, Page, PhysicalAddress};
 
 /// The owner of a page out of the pool, for VMX.
@@ -14,15 +14,6 @@ pub struct PagePool {
     pages: &'static [Page],
     base: PhysicalAddress,
     used: Cell<usize>,
-}
-
-/// A run of pages out of the pool.
-#[derive(Clone, Copy, Debug)]
-pub struct PageRun {
-    /// The pages.
-    pub pages: &'static [Page],
-    /// Physical address of the first.
-    pub base: PhysicalAddress,
 }
 
 impl PagePool {
@@ -38,7 +29,7 @@ impl PagePool {
     }
 
     /// The next `count` pages, zeroed; `None` if that many are not left.
-    pub fn take(&self, count: usize) -> Option<PageRun> {
+    pub fn take(&self, count: usize) -> Option<Physical<'static, [Page]>> {
         let start = self.used.get();
         let pages = self.pages.get(start..start.checked_add(count)?)?;
         self.used.set(start + count);
@@ -46,15 +37,20 @@ impl PagePool {
             page.fill(0);
         }
         let base = PhysicalAddress(self.base.0 + (start * PAGE_SIZE) as u64);
-        Some(PageRun { pages, base })
+        Some(Physical::new(pages, base))
+    }
+
+    /// The next page, zeroed.
+    pub fn take_page(&self) -> Option<PhysicalPage<'static>> {
+        let run = self.take(1)?;
+        Some(PhysicalPage::new(run.contents().first()?, run.address()))
     }
 
     /// The next page, as one for VMX.
     pub fn take_frame(&self) -> Option<PoolFrame> {
-        let run = self.take(1)?;
-        let page = run.pages.first()?;
+        let page = self.take_page()?;
         // SAFETY: (1) the address is the page's (contract 1 of `new`). (2) A page is handed
         // out once and nobody else uses it (contract 2). (3) It is static.
-        Some(unsafe { Frame::new(page, run.base) })
+        Some(unsafe { Frame::new(page.contents(), page.address()) })
     }
 }

@@ -3,7 +3,7 @@
 
 use cet_policy::Policy;
 use vmx_core::cet::CetControl;
-use vmx_core::cpu::{ControlRegisters, VmcsAccess};
+use vmx_core::cpu::{ControlRegisters, Cr4, Rflags, VmcsAccess};
 use vmx_core::state::HostState;
 use vmx_core::vmcs::{Verdict, field};
 use vmx_core::{CriticalSection, VmxOperation};
@@ -19,9 +19,6 @@ use crate::scenario::{Fault, Observer};
 use crate::shared::Shared;
 use crate::slice::run_slice;
 use crate::vcpu::Vcpu;
-
-/// CR4.VMXE.
-const CR4_VMXE: u64 = 1 << 13;
 
 /// Runs the CPU's part of a run to its end: each CPU with a number of its own, from 0, and
 /// all of them at the same time.
@@ -111,7 +108,7 @@ unsafe fn enter<P: Policy, C: Backend>(
     }
     // SAFETY: the caller's contract. The page is static.
     unsafe { operation.section(&mut *cpu) }.leave()?;
-    Err(RunError::RolledBack { in_vmx_operation: cpu.read_cr4() & CR4_VMXE != 0 })
+    Err(RunError::RolledBack { in_vmx_operation: cpu.read_cr4().contains(Cr4::VMXE) })
 }
 
 /// One CPU in VMX operation.
@@ -277,7 +274,7 @@ fn break_on_purpose<P: Policy, C: Backend>(
         // TR must not be the null selector.
         Some(Fault::HostState) => current.write(field::HOST_TR_SELECTOR, 0)?,
         // Bit 1 of RFLAGS is always 1.
-        Some(Fault::GuestState) => current.write(field::GUEST_RFLAGS, 0)?,
+        Some(Fault::GuestState) => current.write(field::GUEST_RFLAGS, Rflags::empty())?,
     }
     Ok(())
 }

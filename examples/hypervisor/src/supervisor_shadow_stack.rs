@@ -81,7 +81,7 @@ pub unsafe fn run<P: Policy, C: Backend>(
     let states = [EntryFlags::ALL_ACCESS, EntryFlags::EXECUTE | supervisor];
     let mut violations = [None; 2];
     for (flags, violation) in states.into_iter().zip(&mut violations) {
-        protect(&vcpu, &mut section, flags)?;
+        protect(&mut vcpu, &mut section, flags)?;
         // SAFETY: the caller's contract.
         match unsafe { run_slice(&machine, &mut vcpu, &mut section, &mut xss, observer) } {
             Err(RunError::EptViolation(_, found)) => *violation = Some(found),
@@ -101,7 +101,7 @@ pub unsafe fn run<P: Policy, C: Backend>(
         }
     }
     if vcpu.report.failed == 0 {
-        protect(&vcpu, &mut section, EntryFlags::READ | supervisor)?;
+        protect(&mut vcpu, &mut section, EntryFlags::READ | supervisor)?;
         while !vcpu.finished {
             // SAFETY: the caller's contract.
             unsafe { run_slice(&machine, &mut vcpu, &mut section, &mut xss, observer)? };
@@ -116,12 +116,11 @@ pub unsafe fn run<P: Policy, C: Backend>(
 /// Gives the shadow-stack page other flags, and drops what this CPU, the only one,
 /// has cached of it.
 fn protect<P: Policy, C: VmxInstructions + InvalidateTranslations>(
-    vcpu: &Vcpu<P>,
+    vcpu: &mut Vcpu<P>,
     section: &mut CriticalSection<'_, C, PoolFrame>,
     flags: EntryFlags,
 ) -> Result<(), RunError> {
-    let invalidation = vcpu.memory.protect_shadow_stack(flags)?;
-    if let Some(scope) = invalidation.scope(vcpu.memory.ept_pointer()) {
+    if let Some(scope) = vcpu.memory.protect_shadow_stack(flags)? {
         section.invept(scope)?;
     }
     Ok(())

@@ -2,12 +2,12 @@
 
 use cet_policy::{GuestCet, HostCet, Policy, VcpuCet};
 use vmx_core::cet::CET_S;
-use vmx_core::cpu::VmcsAccess;
+use vmx_core::cpu::{Cr0, Cr4, VmcsAccess};
 use vmx_core::ept::EptPointerFlags;
 use vmx_core::state::GuestState64;
 use vmx_core::state::HostState;
 use vmx_core::vmcs::field;
-use vmx_core::{CriticalSection, GuestRegisters, MsrBitmap, PhysicalAddress, Vmcs, VmxError};
+use vmx_core::{CriticalSection, GuestRegisters, MsrBitmap, Vmcs, VmxError};
 
 use crate::Backend;
 use crate::error::RunError;
@@ -19,11 +19,6 @@ use crate::report::GuestReport;
 
 /// TSC ticks after which a guest that has not exited is taken for hanging.
 const TIME_SLICE: u64 = 1 << 26;
-
-/// CR4.VMXE belongs to the host: the guest neither sees nor changes it.
-const CR4_VMXE: u64 = 1 << 13;
-/// CR4.OSFXSR, OSXSAVE.
-const CR4_XSAVE: u64 = 1 << 9 | 1 << 18;
 
 /// One vCPU with the policy `P`.
 #[derive(Debug)]
@@ -38,7 +33,6 @@ pub struct Vcpu<P> {
     pub cet: VcpuCet<P>,
     /// Its MSR bitmap: a lazy policy needs one per vCPU.
     pub bitmap: MsrBitmap<'static>,
-    bitmap_address: PhysicalAddress,
     /// Its memory.
     pub memory: GuestMemory,
     /// The number of the CPU that it ran on last.
@@ -69,8 +63,7 @@ impl<P: Policy> Vcpu<P> {
             xss: machine.cet.supported_xss & CET_S,
         };
         let cet = VcpuCet::new(host, guest)?;
-        let page = pool.take(1).ok_or(RunError::OutOfMemory)?;
-        let bitmap = MsrBitmap::all_exit(page.pages.first().ok_or(RunError::OutOfMemory)?);
+        let bitmap = MsrBitmap::all_exit(pool.take_page().ok_or(RunError::OutOfMemory)?);
         let frame = pool.take_frame().ok_or(RunError::OutOfMemory)?;
         Ok(Self {
             role,
@@ -78,7 +71,6 @@ impl<P: Policy> Vcpu<P> {
             registers: GuestRegisters { rdi: role as u64, rsi: rounds, ..Default::default() },
             cet,
             bitmap,
-            bitmap_address: page.base,
             memory: GuestMemory::new(pool, machine.ept, ept)?,
             last_cpu: None,
             report: GuestReport::new(role),
@@ -104,8 +96,8 @@ impl<P: Policy> Vcpu<P> {
             rip: guest_program::ENTRY,
             rsp: guest_memory::STACK_TOP,
             cr3: self.memory.cr3().0,
-            cr0: 0,
-            cr4: CR4_XSAVE,
+            cr0: Cr0::empty(),
+            cr4: Cr4::OSFXSR | Cr4::OSXSAVE,
             gdt: guest_memory::GDT,
             idt: guest_memory::IDT,
             tss: guest_memory::TSS,
@@ -114,8 +106,8 @@ impl<P: Policy> Vcpu<P> {
         self.cet.attach(&mut current, &self.bitmap)?;
         let timer = TIME_SLICE >> capabilities.preemption_timer_shift();
         current.write(field::VMX_PREEMPTION_TIMER_VALUE, timer.max(1) as u32)?;
-        current.write(field::MSR_BITMAP, self.bitmap_address)?;
-        current.write(field::EPT_POINTER, self.memory.ept_pointer().bits())?;
+        current.write(field::MSR_BITMAP, self.bitmap.address())?;
+        current.write(field::EPT_POINTER, self.memory.ept_pointer())?;
         fill_rest(&mut current)?;
         Ok(())
     }
@@ -135,7 +127,8 @@ fn fill_rest<V: VmcsAccess>(vmcs: &mut V) -> Result<(), VmxError> {
         vmcs.write(unused, 0)?;
     }
     vmcs.write(field::XSS_EXITING_BITMAP, 0)?;
-    vmcs.write(field::CR0_GUEST_HOST_MASK, 0)?;
-    vmcs.write(field::CR4_GUEST_HOST_MASK, CR4_VMXE)?;
-    vmcs.write(field::CR4_READ_SHADOW, 0)
+    vmcs.write(field::CR0_GUEST_HOST_MASK, Cr0::empty())?;
+    // VMXE belongs to the host: the guest neither sees nor changes it.
+    vmcs.write(field::CR4_GUEST_HOST_MASK, Cr4::VMXE)?;
+    vmcs.write(field::CR4_READ_SHADOW, Cr4::empty())
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use vmx_core::intercept::MsrAccess;
 use vmx_core::intercept::MsrGroup;
+use vmx_core::memory::PhysicalPage;
 use vmx_core::{MsrBitmap, MsrIndex, Page};
 
 /// The MSRs that a policy passes through at a guest's first use.
@@ -18,7 +19,7 @@ static PAGE: Page = Page::new();
 
 /// The three, one by one.
 pub(crate) fn constant(count: u64) -> Result<(), String> {
-    pass_constants(MsrBitmap::all_exit(&PAGE), count)?;
+    pass_constants(MsrBitmap::all_exit(PhysicalPage::unplaced(&PAGE)), count)?;
     is_passed(&SSPS)
 }
 
@@ -27,7 +28,7 @@ fn pass_constants(bitmap: MsrBitmap<'_>, count: u64) -> Result<(), String> {
     for _ in 0..count {
         for msr in SSPS {
             for access in MsrAccess::ALL {
-                bitmap.set_exits(msr, access, false).map_err(|error| error.to_string())?;
+                bitmap.pass(msr, access).map_err(|error| error.to_string())?;
             }
         }
     }
@@ -36,7 +37,7 @@ fn pass_constants(bitmap: MsrBitmap<'_>, count: u64) -> Result<(), String> {
 
 /// The three as a group.
 pub(crate) fn group(count: u64) -> Result<(), String> {
-    pass_group(MsrBitmap::all_exit(&PAGE), count);
+    pass_group(MsrBitmap::all_exit(PhysicalPage::unplaced(&PAGE)), count);
     is_passed(&SSPS)
 }
 
@@ -53,7 +54,7 @@ fn pass_group(bitmap: MsrBitmap<'_>, count: u64) {
 
 /// One MSR whose number the compiler does not know.
 pub(crate) fn runtime(count: u64) -> Result<(), String> {
-    pass_runtime(MsrBitmap::all_exit(&PAGE), black_box(&ECX), count)?;
+    pass_runtime(MsrBitmap::all_exit(PhysicalPage::unplaced(&PAGE)), black_box(&ECX), count)?;
     is_passed(&SSPS[..1])
 }
 
@@ -62,7 +63,7 @@ fn pass_runtime(bitmap: MsrBitmap<'_>, ecx: &AtomicU32, count: u64) -> Result<()
     for _ in 0..count {
         let msr = MsrIndex(ecx.load(Relaxed));
         for access in MsrAccess::ALL {
-            bitmap.set_exits(msr, access, false).map_err(|error| error.to_string())?;
+            bitmap.pass(msr, access).map_err(|error| error.to_string())?;
         }
     }
     Ok(())
@@ -70,7 +71,7 @@ fn pass_runtime(bitmap: MsrBitmap<'_>, ecx: &AtomicU32, count: u64) -> Result<()
 
 /// The work was really done.
 fn is_passed(msrs: &[MsrIndex]) -> Result<(), String> {
-    let bitmap = MsrBitmap::from_page(&PAGE);
+    let bitmap = MsrBitmap::from_page(PhysicalPage::unplaced(&PAGE));
     for access in MsrAccess::ALL {
         if !bitmap.passing(access).eq(msrs.iter().copied()) {
             return Err(format!("{access:?}: the bitmap passes other MSRs than it should"));

@@ -12,6 +12,7 @@ use std::hash::DefaultHasher;
 use cet_policy::{Policy, VcpuCet};
 use vmx_core::cet::SspRegister;
 use vmx_core::intercept::MsrAccess;
+use vmx_core::memory::PhysicalPage;
 use vmx_core::{MsrBitmap, MsrIndex, Page};
 
 use crate::contract::driver::Driver;
@@ -98,7 +99,7 @@ pub fn check_random<D: Driver>(
 fn pages() -> [Page; 2] {
     let pages = [Page::new(), Page::new()];
     for page in &pages {
-        MsrBitmap::all_exit(page);
+        MsrBitmap::all_exit(PhysicalPage::unplaced(page));
     }
     pages
 }

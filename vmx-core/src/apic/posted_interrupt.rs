@@ -9,12 +9,20 @@
 //! assert!(!descriptor.post(0x31)); // one notification is under way already
 //! // Without the CPU's own processing: what is to be put into the virtual IRR.
 //! assert_eq!(descriptor.take(), [3 << 0x30, 0, 0, 0]);
+//!
+//! // With its physical address, which goes into the VMCS.
+//! use vmx_core::PhysicalAddress;
+//! use vmx_core::memory::Physical;
+//! let placed = Physical::new(&descriptor, PhysicalAddress(0x5040));
+//! placed.post(0x32);
+//! assert_eq!(placed.address().0, 0x5040); // `field::POSTED_INTERRUPT_DESCRIPTOR_ADDRESS`
 //! ```
 
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-/// A posted-interrupt descriptor, 64 bytes and aligned so. The VMCS field has its
-/// physical address.
+/// A posted-interrupt descriptor, 64 bytes and aligned so. It may stand anywhere in
+/// memory; the VMCS field has its physical address, which
+/// [`Physical`](crate::memory::Physical) keeps beside it.
 ///
 /// The CPU, other CPUs and interrupt remapping change it at any time, so every
 /// change here is one atomic step, sequentially consistent: whoever posts sees ON

@@ -2,10 +2,12 @@
 //! State", "Virtualized APIC Registers", "Guest Interrupt Status".
 //!
 //! ```
-//! use vmx_core::Page;
+//! use vmx_core::{Page, PhysicalAddress};
 //! use vmx_core::apic::{ApicRegister, GuestInterruptStatus, VirtualApicPage};
+//! use vmx_core::memory::PhysicalPage;
 //! let page = Page::new();
-//! let apic = VirtualApicPage::new(&page);
+//! let apic = VirtualApicPage::new(PhysicalPage::new(&page, PhysicalAddress(0x5000)));
+//! assert_eq!(apic.address(), PhysicalAddress(0x5000)); // for `field::VIRTUAL_APIC_ADDRESS`
 //! apic.write(ApicRegister::TASK_PRIORITY, 0x20);
 //! apic.request(0x31);
 //! apic.request(0x45);
@@ -16,7 +18,9 @@
 
 use core::fmt;
 
-use crate::memory::page::Page;
+use crate::memory::address::PhysicalAddress;
+use crate::memory::physical::PhysicalPage;
+use crate::msr::index::MsrIndex;
 
 /// A register of the virtual APIC, by its offset in bytes: 32 bits at a multiple of
 /// 16. Any other such offset is reached with [`at`](Self::at).
@@ -64,6 +68,22 @@ impl ApicRegister {
         self.0
     }
 
+    /// The register's MSR in x2APIC mode. That mode has a single MSR for both halves of
+    /// the interrupt-command register, and none for the destination format register.
+    ///
+    /// ```
+    /// use vmx_core::MsrIndex;
+    /// use vmx_core::apic::ApicRegister;
+    /// assert_eq!(ApicRegister::TASK_PRIORITY.x2apic_msr(), Some(MsrIndex(0x808)));
+    /// assert_eq!(ApicRegister::INTERRUPT_COMMAND_HIGH.x2apic_msr(), None);
+    /// ```
+    pub const fn x2apic_msr(self) -> Option<MsrIndex> {
+        match self {
+            Self::INTERRUPT_COMMAND_HIGH | Self::DESTINATION_FORMAT => None,
+            Self(offset) => Some(MsrIndex(MsrIndex::X2APIC.start().0 + offset as u32 / 16)),
+        }
+    }
+
     /// The word of the page that holds the register in its low half.
     const fn word(self) -> usize {
         self.0 as usize / 8
@@ -80,13 +100,19 @@ impl fmt::Debug for ApicRegister {
 /// it.
 #[derive(Clone, Copy, Debug)]
 pub struct VirtualApicPage<'m> {
-    page: &'m Page,
+    page: PhysicalPage<'m>,
 }
 
 impl<'m> VirtualApicPage<'m> {
     /// The virtual APIC that `page` holds.
-    pub const fn new(page: &'m Page) -> Self {
+    pub const fn new(page: PhysicalPage<'m>) -> Self {
         Self { page }
+    }
+
+    /// The value of the field
+    /// [`VIRTUAL_APIC_ADDRESS`](crate::vmcs::field::VIRTUAL_APIC_ADDRESS).
+    pub const fn address(&self) -> PhysicalAddress {
+        self.page.address()
     }
 
     /// A register's value.
@@ -133,6 +159,7 @@ const fn vector_bit(first: ApicRegister, vector: u8) -> (usize, u64) {
 mod tests {
     use super::*;
     use crate::apic::guest_interrupt_status::GuestInterruptStatus;
+    use crate::memory::page::Page;
     use proptest::prelude::*;
 
     #[test]
@@ -140,7 +167,7 @@ mod tests {
         // Miri is slow, and looks at one in 37.
         for vector in (0..=u8::MAX).step_by(if cfg!(miri) { 37 } else { 1 }) {
             let page = Page::new();
-            let apic = VirtualApicPage::new(&page);
+            let apic = VirtualApicPage::new(PhysicalPage::unplaced(&page));
             apic.request(vector);
             let register = ApicRegister::at(0x200 + u16::from(vector / 32) * 16).unwrap();
             assert_eq!(apic.read(register), 1 << (vector % 32));
@@ -155,9 +182,10 @@ mod tests {
             match ApicRegister::at(offset) {
                 Some(register) => {
                     let page = Page::new();
-                    VirtualApicPage::new(&page).write(register, value);
+                    let apic = VirtualApicPage::new(PhysicalPage::unplaced(&page));
+                    apic.write(register, value);
                     prop_assert_eq!(page.read(usize::from(offset) / 8), u64::from(value));
-                    prop_assert_eq!(VirtualApicPage::new(&page).read(register), value);
+                    prop_assert_eq!(apic.read(register), value);
                 }
                 None => prop_assert!(offset % 16 != 0 || offset >= 0x400),
             }

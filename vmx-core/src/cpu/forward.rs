@@ -108,13 +108,13 @@ macro_rules! forward_cpu_traits {
     };
     (@table ControlRegisters $wrapper:tt) => {
         $crate::forward_cpu_traits! { @impl ControlRegisters $wrapper {
-            fn read_cr0() -> u64;
+            fn read_cr0() -> $crate::cpu::Cr0;
             fn read_cr2() -> u64;
             fn read_cr3() -> u64;
-            fn read_cr4() -> u64;
+            fn read_cr4() -> $crate::cpu::Cr4;
         } {
-            fn write_cr0(value: u64) -> ();
-            fn write_cr4(value: u64) -> ();
+            fn write_cr0(value: $crate::cpu::Cr0) -> ();
+            fn write_cr4(value: $crate::cpu::Cr4) -> ();
         } }
     };
     (@table Segments $wrapper:tt) => {

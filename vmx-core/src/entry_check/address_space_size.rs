@@ -5,11 +5,8 @@ use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::entry::EntryControls;
 use crate::control::exit::ExitControls;
+use crate::cpu::register_bits::Cr4;
 use crate::vmcs::field;
-
-const CR4_PAE: u64 = 1 << 5;
-const CR4_PCIDE: u64 = 1 << 17;
-const CR4_FRED: u64 = 1 << 32;
 
 /// Host and guest in IA-32e mode or not.
 pub(super) const ADDRESS_SPACE_SIZE: Section = Section {
@@ -39,13 +36,13 @@ pub(super) const ADDRESS_SPACE_SIZE: Section = Section {
             "host-cr4-pcide-needs-64-bit-host",
             "host CR4.PCIDE is 1 only with \"host address-space size\"",
             &[field::HOST_CR4.encoding(), field::VM_EXIT_CONTROLS.encoding()],
-            |state| is_64_bit(state) || state.get(field::HOST_CR4) & CR4_PCIDE == 0,
+            |state| is_64_bit(state) || !state.get(field::HOST_CR4).contains(Cr4::PCIDE),
         ),
         Rule::new(
             "host-cr4-fred-needs-64-bit-host",
             "host CR4.FRED is 1 only with \"host address-space size\"",
             &[field::HOST_CR4.encoding(), field::VM_EXIT_CONTROLS.encoding()],
-            |state| is_64_bit(state) || state.get(field::HOST_CR4) & CR4_FRED == 0,
+            |state| is_64_bit(state) || !state.get(field::HOST_CR4).contains(Cr4::FRED),
         ),
         Rule::new(
             "host-rip-high-half",
@@ -79,7 +76,7 @@ pub(super) const ADDRESS_SPACE_SIZE: Section = Section {
             "host-cr4-pae",
             "with \"host address-space size\", host CR4.PAE is 1",
             &[field::HOST_CR4.encoding(), field::VM_EXIT_CONTROLS.encoding()],
-            |state| !is_64_bit(state) || state.get(field::HOST_CR4) & CR4_PAE != 0,
+            |state| !is_64_bit(state) || state.get(field::HOST_CR4).contains(Cr4::PAE),
         ),
         Rule::new(
             "host-rip-canonical",

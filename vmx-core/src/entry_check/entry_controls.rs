@@ -6,6 +6,7 @@ use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::entry::EntryControls;
 use crate::control::execution::{PrimaryControls, SecondaryControls};
+use crate::cpu::register_bits::{Cr0, Cr4};
 use crate::event::interruption::{EventType, InterruptionInformation};
 use crate::vmcs::field;
 
@@ -188,10 +189,11 @@ fn injected(state: &EntryState<'_>) -> Option<InterruptionInformation> {
 
 /// Whether the guest is in protected mode, as event injection sees it.
 fn is_protected_mode(state: &EntryState<'_>) -> bool {
-    !state.secondary(SecondaryControls::UNRESTRICTED_GUEST) || state.get(field::GUEST_CR0) & 1 != 0
+    !state.secondary(SecondaryControls::UNRESTRICTED_GUEST)
+        || state.get(field::GUEST_CR0).contains(Cr0::PE)
 }
 
 /// Whether events in the guest are delivered by FRED: IA-32e mode and CR4.FRED.
 fn guest_has_fred(state: &EntryState<'_>) -> bool {
-    state.entry(EntryControls::IA32E_MODE_GUEST) && state.get(field::GUEST_CR4) & (1 << 32) != 0
+    state.entry(EntryControls::IA32E_MODE_GUEST) && state.get(field::GUEST_CR4).contains(Cr4::FRED)
 }

@@ -5,6 +5,7 @@ use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::capability::ept_vpid::EptVpidCapabilities;
 use crate::control::execution::{SecondaryControls, TertiaryControls, VmFunctions};
+use crate::ept::{EptPointerFlags, MemoryType};
 use crate::memory::address::PhysicalAddress;
 use crate::vmcs::field;
 
@@ -22,9 +23,9 @@ pub(super) const EPT_CONTROLS: Section = Section {
              for EPT structures: 0, uncacheable, or 6, write-back (IA32_VMX_EPT_VPID_CAP[8], [14])",
             &[field::EPT_POINTER.encoding()],
             |state| {
-                let needed = match state.get(field::EPT_POINTER) & 0b111 {
-                    0 => EptVpidCapabilities::UNCACHEABLE_STRUCTURES,
-                    6 => EptVpidCapabilities::WRITE_BACK_STRUCTURES,
+                let needed = match state.get(field::EPT_POINTER).memory_type() {
+                    Some(MemoryType::Uncacheable) => EptVpidCapabilities::UNCACHEABLE_STRUCTURES,
+                    Some(MemoryType::WriteBack) => EptVpidCapabilities::WRITE_BACK_STRUCTURES,
                     _ => return !state.secondary(EPT),
                 };
                 !state.secondary(EPT) || state.capabilities().ept_vpid.contains(needed)
@@ -36,9 +37,9 @@ pub(super) const EPT_CONTROLS: Section = Section {
              that the CPU has: 4 or 5 (IA32_VMX_EPT_VPID_CAP[6], [7])",
             &[field::EPT_POINTER.encoding()],
             |state| {
-                let needed = match (state.get(field::EPT_POINTER) >> 3) & 0b111 {
-                    3 => EptVpidCapabilities::PAGE_WALK_4,
-                    4 => EptVpidCapabilities::PAGE_WALK_5,
+                let needed = match state.get(field::EPT_POINTER).page_walk_length() {
+                    4 => EptVpidCapabilities::PAGE_WALK_4,
+                    5 => EptVpidCapabilities::PAGE_WALK_5,
                     _ => return !state.secondary(EPT),
                 };
                 !state.secondary(EPT) || state.capabilities().ept_vpid.contains(needed)
@@ -51,7 +52,7 @@ pub(super) const EPT_CONTROLS: Section = Section {
             &[field::EPT_POINTER.encoding()],
             |state| {
                 !state.secondary(EPT)
-                    || state.get(field::EPT_POINTER) & (1 << 6) == 0
+                    || !has_flags(state, EptPointerFlags::ACCESSED_DIRTY)
                     || state
                         .capabilities()
                         .ept_vpid
@@ -65,7 +66,7 @@ pub(super) const EPT_CONTROLS: Section = Section {
             &[field::EPT_POINTER.encoding()],
             |state| {
                 !state.secondary(EPT)
-                    || state.get(field::EPT_POINTER) & (1 << 7) == 0
+                    || !has_flags(state, EptPointerFlags::SUPERVISOR_SHADOW_STACK_CONTROL)
                     || state
                         .capabilities()
                         .ept_vpid
@@ -76,7 +77,7 @@ pub(super) const EPT_CONTROLS: Section = Section {
             "eptp-reserved-bits",
             "with \"enable EPT\", bits 11:8 of the EPT pointer are 0",
             &[field::EPT_POINTER.encoding()],
-            |state| !state.secondary(EPT) || state.get(field::EPT_POINTER) & 0xF00 == 0,
+            |state| !state.secondary(EPT) || state.get(field::EPT_POINTER).bits() & 0xF00 == 0,
         ),
         Rule::new(
             "eptp-within-physical-width",
@@ -85,7 +86,7 @@ pub(super) const EPT_CONTROLS: Section = Section {
             &[field::EPT_POINTER.encoding()],
             |state| {
                 !state.secondary(EPT)
-                    || is_physical(state, PhysicalAddress(state.get(field::EPT_POINTER)))
+                    || is_physical(state, PhysicalAddress(state.get(field::EPT_POINTER).bits()))
             },
         ),
         Rule::new(
@@ -268,6 +269,11 @@ pub(super) const EPT_CONTROLS: Section = Section {
         ),
     ],
 };
+
+/// Whether the EPT pointer has these flags.
+fn has_flags(state: &EntryState<'_>, flags: EptPointerFlags) -> bool {
+    state.get(field::EPT_POINTER).flags().contains(flags)
+}
 
 /// The VM functions that are enabled; none where the control is 0.
 fn vm_functions(state: &EntryState<'_>) -> VmFunctions {

@@ -1,12 +1,12 @@
 //! Access rights of CS, SS, DS, ES, FS and GS, outside virtual-8086 mode.
 
-use super::guest_control_registers::PE;
 use super::guest_segments::{
     self, CS, DS, ES, FS, GS, SS, is_unrestricted, is_virtual_8086, limit, rights, rpl,
 };
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::entry::EntryControls;
+use crate::cpu::register_bits::Cr0;
 use crate::vmcs::access_rights::AccessRights;
 use crate::vmcs::field::*;
 
@@ -225,7 +225,8 @@ pub(super) const ACCESS_RIGHTS: Section = Section {
             |state| {
                 is_virtual_8086(state)
                     || ss_dpl(state) == 0
-                    || rights::<CS>(state).segment_type() != 3 && state.get(GUEST_CR0) & PE != 0
+                    || rights::<CS>(state).segment_type() != 3
+                        && state.get(GUEST_CR0).contains(Cr0::PE)
             },
         ),
         Rule::new(

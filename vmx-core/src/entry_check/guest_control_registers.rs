@@ -4,19 +4,14 @@ use super::rule::{Group, Rule, Section, all_hold};
 use super::state::if_loaded;
 use crate::control::entry::EntryControls;
 use crate::control::execution::SecondaryControls;
+use crate::cpu::register_bits::{Cr0, Cr4};
 use crate::msr::value::reserved;
 use crate::vmcs::field::*;
 
-pub(super) const PG: u64 = 1 << 31;
-pub(super) const PE: u64 = 1;
-const WP: u64 = 1 << 16;
-/// CR0.NW and CD, which VM entry neither checks nor loads.
-const NW_CD: u64 = 1 << 29 | 1 << 30;
-pub(super) const PAE: u64 = 1 << 5;
-const PCIDE: u64 = 1 << 17;
-const CET: u64 = 1 << 23;
-const LAM_SUP: u64 = 1 << 28;
-pub(super) const FRED: u64 = 1 << 32;
+/// What VM entry neither checks nor loads.
+const UNCHECKED: Cr0 = Cr0::NW.union(Cr0::CD);
+/// What an unrestricted guest may have 0 although VMX operation fixes it.
+const UNRESTRICTED: Cr0 = Cr0::PE.union(Cr0::PG);
 
 pub(super) const TITLE: &str = "Checks on Guest Control Registers, Debug Registers, and MSRs";
 
@@ -32,44 +27,49 @@ pub(super) const CONTROL_REGISTERS: Section = Section {
              not unrestricted",
             &[GUEST_CR0.encoding(), SECONDARY_CONTROLS.encoding()],
             |state| {
-                let missing = state.capabilities().cr0_fixed.missing(state.get(GUEST_CR0));
+                let missing = state.capabilities().cr0_fixed.missing(state.get(GUEST_CR0).bits());
                 let free = if state.secondary(SecondaryControls::UNRESTRICTED_GUEST) {
-                    NW_CD | PE | PG
+                    UNCHECKED | UNRESTRICTED
                 } else {
-                    NW_CD
+                    UNCHECKED
                 };
-                missing & !free == 0
+                missing & !free.bits() == 0
             },
         ),
         Rule::new(
             "guest-cr0-fixed-to-0",
             "CR0 has no bit that VMX operation fixes to 0",
             &[GUEST_CR0.encoding()],
-            |state| state.capabilities().cr0_fixed.excess(state.get(GUEST_CR0)) & !NW_CD == 0,
+            |state| {
+                let excess = state.capabilities().cr0_fixed.excess(state.get(GUEST_CR0).bits());
+                excess & !UNCHECKED.bits() == 0
+            },
         ),
         Rule::new(
             "guest-paging-needs-protection",
             "CR0.PG is 1 only if CR0.PE is 1",
             &[GUEST_CR0.encoding()],
-            |state| state.get(GUEST_CR0) & (PG | PE) != PG,
+            |state| state.get(GUEST_CR0) & (Cr0::PG | Cr0::PE) != Cr0::PG,
         ),
         Rule::new(
             "guest-cr4-fixed-to-1",
             "CR4 has the bits that VMX operation fixes to 1",
             &[GUEST_CR4.encoding()],
-            |state| state.capabilities().cr4_fixed.missing(state.get(GUEST_CR4)) == 0,
+            |state| state.capabilities().cr4_fixed.missing(state.get(GUEST_CR4).bits()) == 0,
         ),
         Rule::new(
             "guest-cr4-fixed-to-0",
             "CR4 has no bit that VMX operation fixes to 0",
             &[GUEST_CR4.encoding()],
-            |state| state.capabilities().cr4_fixed.excess(state.get(GUEST_CR4)) == 0,
+            |state| state.capabilities().cr4_fixed.excess(state.get(GUEST_CR4).bits()) == 0,
         ),
         Rule::new(
             "guest-cet-needs-write-protection",
             "CR4.CET is 1 only if CR0.WP is 1",
             &[GUEST_CR4.encoding(), GUEST_CR0.encoding()],
-            |state| state.get(GUEST_CR4) & CET == 0 || state.get(GUEST_CR0) & WP != 0,
+            |state| {
+                !state.get(GUEST_CR4).contains(Cr4::CET) || state.get(GUEST_CR0).contains(Cr0::WP)
+            },
         ),
         Rule::new(
             "guest-debugctl-reserved-bits",
@@ -85,14 +85,18 @@ pub(super) const CONTROL_REGISTERS: Section = Section {
             "guest-ia32e-needs-paging",
             "CR0.PG is 1 in an IA-32e mode guest",
             &[GUEST_CR0.encoding(), VM_ENTRY_CONTROLS.encoding()],
-            |state| !state.entry(EntryControls::IA32E_MODE_GUEST) || state.get(GUEST_CR0) & PG != 0,
+            |state| {
+                !state.entry(EntryControls::IA32E_MODE_GUEST)
+                    || state.get(GUEST_CR0).contains(Cr0::PG)
+            },
         ),
         Rule::new(
             "guest-ia32e-needs-pae",
             "CR4.PAE is 1 in an IA-32e mode guest",
             &[GUEST_CR4.encoding(), VM_ENTRY_CONTROLS.encoding()],
             |state| {
-                !state.entry(EntryControls::IA32E_MODE_GUEST) || state.get(GUEST_CR4) & PAE != 0
+                !state.entry(EntryControls::IA32E_MODE_GUEST)
+                    || state.get(GUEST_CR4).contains(Cr4::PAE)
             },
         ),
         Rule::new(
@@ -100,7 +104,8 @@ pub(super) const CONTROL_REGISTERS: Section = Section {
             "CR4.PCIDE is 1 only in an IA-32e mode guest",
             &[GUEST_CR4.encoding(), VM_ENTRY_CONTROLS.encoding()],
             |state| {
-                state.entry(EntryControls::IA32E_MODE_GUEST) || state.get(GUEST_CR4) & PCIDE == 0
+                state.entry(EntryControls::IA32E_MODE_GUEST)
+                    || !state.get(GUEST_CR4).contains(Cr4::PCIDE)
             },
         ),
         Rule::new(
@@ -108,7 +113,8 @@ pub(super) const CONTROL_REGISTERS: Section = Section {
             "CR4.FRED is 1 only in an IA-32e mode guest",
             &[GUEST_CR4.encoding(), VM_ENTRY_CONTROLS.encoding()],
             |state| {
-                state.entry(EntryControls::IA32E_MODE_GUEST) || state.get(GUEST_CR4) & FRED == 0
+                state.entry(EntryControls::IA32E_MODE_GUEST)
+                    || !state.get(GUEST_CR4).contains(Cr4::FRED)
             },
         ),
         Rule::new(
@@ -118,7 +124,7 @@ pub(super) const CONTROL_REGISTERS: Section = Section {
             &[GUEST_CR3.encoding()],
             |state| {
                 let capabilities = state.capabilities();
-                let has_masking = capabilities.cr4_fixed.may_be_one & LAM_SUP != 0;
+                let has_masking = capabilities.cr4_fixed.may_be_one & Cr4::LAM_SUP.bits() != 0;
                 let masking = if has_masking { 0b11 << 61 } else { 0 };
                 let beyond = u64::MAX.checked_shl(capabilities.physical_address_width);
                 state.get(GUEST_CR3) & beyond.unwrap_or(0) & !masking == 0

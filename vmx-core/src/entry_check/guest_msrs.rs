@@ -3,10 +3,11 @@
 //! Of an MSR the rules know the bits that every CPU reserves; a CPU may refuse more.
 
 use super::address::is_canonical;
-use super::guest_control_registers::{PG, TITLE};
+use super::guest_control_registers::TITLE;
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::{EntryState, if_loaded};
 use crate::control::entry::EntryControls;
+use crate::cpu::register_bits::Cr0;
 use crate::msr::value::{EFER_LMA, EFER_LME, SUPPRESS_AND_TRACKER, is_pat, reserved};
 use crate::vmcs::field::*;
 
@@ -104,7 +105,7 @@ pub(super) const DEBUG_REGISTERS_AND_MSRS: Section = Section {
             |state| {
                 if_loaded(state, EntryControls::LOAD_IA32_EFER, GUEST_IA32_EFER, |value| {
                     (value & EFER_LMA != 0) == (value & EFER_LME != 0)
-                        || state.get(GUEST_CR0) & PG == 0
+                        || !state.get(GUEST_CR0).contains(Cr0::PG)
                 })
             },
         ),

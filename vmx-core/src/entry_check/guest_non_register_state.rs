@@ -6,6 +6,7 @@ use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::entry::EntryControls;
 use crate::control::execution::{PinBasedControls, SecondaryControls};
+use crate::cpu::register_bits::Rflags;
 use crate::event::interruption::EventType;
 use crate::event::non_register_state::{
     ActivityState as Activity, InterruptibilityState as Blocking,
@@ -135,7 +136,8 @@ pub(super) const INTERRUPTIBILITY_STATE: Section = Section {
             "events are not blocked by STI if RFLAGS.IF is 0",
             &[INTERRUPTIBILITY, GUEST_RFLAGS.encoding()],
             |state| {
-                !blocks(state, Blocking::BLOCKING_BY_STI) || state.get(GUEST_RFLAGS) & (1 << 9) != 0
+                !blocks(state, Blocking::BLOCKING_BY_STI)
+                    || state.get(GUEST_RFLAGS).contains(Rflags::IF)
             },
         ),
         Rule::new(

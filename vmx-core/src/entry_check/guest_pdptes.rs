@@ -1,10 +1,10 @@
 //! Page-directory-pointer-table entries of a guest with PAE paging.
 
-use super::guest_control_registers::{PAE, PG};
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::entry::EntryControls;
 use crate::control::execution::SecondaryControls;
+use crate::cpu::register_bits::{Cr0, Cr4};
 use crate::vmcs::field::*;
 
 /// The exit qualification of a failure to load the entries.
@@ -90,8 +90,8 @@ pub(super) const PDPTES: Section = Section {
 };
 
 fn uses_pae(state: &EntryState<'_>) -> bool {
-    state.get(GUEST_CR4) & PAE != 0
-        && state.get(GUEST_CR0) & PG != 0
+    state.get(GUEST_CR4).contains(Cr4::PAE)
+        && state.get(GUEST_CR0).contains(Cr0::PG)
         && !state.entry(EntryControls::IA32E_MODE_GUEST)
 }
 

@@ -5,6 +5,7 @@ use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::entry::EntryControls;
 use crate::control::execution::SecondaryControls;
+use crate::cpu::register_bits::Rflags;
 use crate::event::non_register_state::{
     ActivityState, InterruptibilityState as Blocking, PendingDebugExceptions as Pending,
 };
@@ -38,7 +39,7 @@ fn step_is_told(state: &EntryState<'_>) -> bool {
 
 /// Whether the guest single-steps: RFLAGS.TF is 1 and IA32_DEBUGCTL.BTF is 0.
 fn steps(state: &EntryState<'_>) -> bool {
-    state.get(GUEST_RFLAGS) & (1 << 8) != 0 && state.get(GUEST_IA32_DEBUGCTL) & (1 << 1) == 0
+    state.get(GUEST_RFLAGS).contains(Rflags::TF) && state.get(GUEST_IA32_DEBUGCTL) & (1 << 1) == 0
 }
 
 /// What the pending-debug-exceptions field may hold.

@@ -1,16 +1,13 @@
 //! RIP, RFLAGS and SSP.
 
-use super::guest_control_registers::{FRED, PE};
 use super::guest_segments::{CS, SS, rights};
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::entry::EntryControls;
+use crate::cpu::register_bits::{Cr0, Cr4, Rflags};
 use crate::event::interruption::EventType;
 use crate::vmcs::field::*;
 
-const IF: u64 = 1 << 9;
-const IOPL: u64 = 0b11 << 12;
-const VM: u64 = 1 << 17;
 /// Bits 63:22, 15, 5 and 3 of RFLAGS.
 const RFLAGS_RESERVED: u64 = !0x3F_7FD7;
 
@@ -62,34 +59,38 @@ pub(super) const RIP_RFLAGS_AND_SSP: Section = Section {
             "guest-rflags-reserved-bits",
             "bits 63:22, 15, 5 and 3 of RFLAGS are 0",
             &[GUEST_RFLAGS.encoding()],
-            |state| state.get(GUEST_RFLAGS) & RFLAGS_RESERVED == 0,
+            |state| state.get(GUEST_RFLAGS).bits() & RFLAGS_RESERVED == 0,
         ),
         Rule::new(
             "guest-rflags-bit-1",
             "bit 1 of RFLAGS is 1",
             &[GUEST_RFLAGS.encoding()],
-            |state| state.get(GUEST_RFLAGS) & 2 != 0,
+            |state| state.get(GUEST_RFLAGS).contains(Rflags::ALWAYS_ONE),
         ),
         Rule::new(
             "guest-virtual-8086-outside-ia32e",
             "RFLAGS.VM is 0 in an IA-32e mode guest",
             &[GUEST_RFLAGS.encoding(), VM_ENTRY_CONTROLS.encoding()],
             |state| {
-                !state.entry(EntryControls::IA32E_MODE_GUEST) || state.get(GUEST_RFLAGS) & VM == 0
+                !state.entry(EntryControls::IA32E_MODE_GUEST)
+                    || !state.get(GUEST_RFLAGS).contains(Rflags::VM)
             },
         ),
         Rule::new(
             "guest-virtual-8086-needs-protection",
             "RFLAGS.VM is 0 if CR0.PE is 0",
             &[GUEST_RFLAGS.encoding(), GUEST_CR0.encoding()],
-            |state| state.get(GUEST_RFLAGS) & VM == 0 || state.get(GUEST_CR0) & PE != 0,
+            |state| {
+                !state.get(GUEST_RFLAGS).contains(Rflags::VM)
+                    || state.get(GUEST_CR0).contains(Cr0::PE)
+            },
         ),
         Rule::new(
             "guest-injected-interrupt-needs-if",
             "RFLAGS.IF is 1 if an external interrupt is injected",
             &[GUEST_RFLAGS.encoding(), VM_ENTRY_INTERRUPTION_INFORMATION.encoding()],
             |state| {
-                state.get(GUEST_RFLAGS) & IF != 0
+                state.get(GUEST_RFLAGS).contains(Rflags::IF)
                     || injected(state) != Some(EventType::ExternalInterrupt)
             },
         ),
@@ -133,7 +134,7 @@ pub(super) const RIP_RFLAGS_AND_SSP: Section = Section {
             |state| {
                 !has_fred(state)
                     || rights::<SS>(state).dpl() != 3
-                    || state.get(GUEST_RFLAGS) & IOPL == 0
+                    || !state.get(GUEST_RFLAGS).intersects(Rflags::IOPL)
             },
         ),
     ],
@@ -141,5 +142,5 @@ pub(super) const RIP_RFLAGS_AND_SSP: Section = Section {
 
 /// Whether the guest will deliver events by FRED.
 pub(super) fn has_fred(state: &EntryState<'_>) -> bool {
-    state.get(GUEST_CR4) & FRED != 0 && state.entry(EntryControls::IA32E_MODE_GUEST)
+    state.get(GUEST_CR4).contains(Cr4::FRED) && state.entry(EntryControls::IA32E_MODE_GUEST)
 }

@@ -4,6 +4,7 @@
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::execution::SecondaryControls;
+use crate::cpu::register_bits::Rflags;
 use crate::vmcs::access_rights::AccessRights;
 use crate::vmcs::field::*;
 
@@ -97,7 +98,7 @@ pub(super) fn is_usable<const R: usize>(state: &EntryState<'_>) -> bool {
 /// Whether the guest will be in virtual-8086 mode: RFLAGS.VM is 1.
 #[inline]
 pub(super) fn is_virtual_8086(state: &EntryState<'_>) -> bool {
-    state.get(GUEST_RFLAGS) & (1 << 17) != 0
+    state.get(GUEST_RFLAGS).contains(Rflags::VM)
 }
 
 #[inline]

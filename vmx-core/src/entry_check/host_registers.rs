@@ -6,6 +6,7 @@ use super::address::{is_canonical, is_physical};
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::exit::{ExitControls, SecondaryExitControls};
+use crate::cpu::register_bits::{Cr0, Cr4};
 use crate::memory::address::PhysicalAddress;
 use crate::msr::value::{
     EFER_LMA, EFER_LME, SUPPRESS_AND_TRACKER, cet_reserved_bits, is_pat, reserved,
@@ -16,10 +17,7 @@ const CET: ExitControls = ExitControls::LOAD_CET_STATE;
 const FRED: SecondaryExitControls = SecondaryExitControls::LOAD_FRED_STATE;
 
 /// CR0.NW and CD: VM exit does not change them, and nobody checks them.
-const CR0_CACHE_BITS: u64 = 1 << 29 | 1 << 30;
-const CR0_WP: u64 = 1 << 16;
-const CR4_CET: u64 = 1 << 23;
-const CR4_LAM_SUP: u64 = 1 << 28;
+const CR0_CACHE_BITS: u64 = Cr0::NW.union(Cr0::CD).bits();
 /// CR3.LAM_U57 and LAM_U48.
 const CR3_LAM: u64 = 1 << 61 | 1 << 62;
 
@@ -36,7 +34,7 @@ pub(super) const HOST_REGISTERS: Section = Section {
             &[field::HOST_CR0.encoding()],
             |state| {
                 let fixed = state.capabilities().cr0_fixed;
-                let cr0 = state.get(field::HOST_CR0);
+                let cr0 = state.get(field::HOST_CR0).bits();
                 (fixed.missing(cr0) | fixed.excess(cr0)) & !CR0_CACHE_BITS == 0
             },
         ),
@@ -46,7 +44,7 @@ pub(super) const HOST_REGISTERS: Section = Section {
             &[field::HOST_CR4.encoding()],
             |state| {
                 let fixed = state.capabilities().cr4_fixed;
-                let cr4 = state.get(field::HOST_CR4);
+                let cr4 = state.get(field::HOST_CR4).bits();
                 fixed.missing(cr4) | fixed.excess(cr4) == 0
             },
         ),
@@ -55,8 +53,8 @@ pub(super) const HOST_REGISTERS: Section = Section {
             "host CR4.CET is 1 only with host CR0.WP",
             &[field::HOST_CR4.encoding(), field::HOST_CR0.encoding()],
             |state| {
-                state.get(field::HOST_CR4) & CR4_CET == 0
-                    || state.get(field::HOST_CR0) & CR0_WP != 0
+                !state.get(field::HOST_CR4).contains(Cr4::CET)
+                    || state.get(field::HOST_CR0).contains(Cr0::WP)
             },
         ),
         Rule::new(
@@ -65,7 +63,7 @@ pub(super) const HOST_REGISTERS: Section = Section {
              with linear-address masking",
             &[field::HOST_CR3.encoding()],
             |state| {
-                let has_lam = state.capabilities().cr4_fixed.may_be_one & CR4_LAM_SUP != 0;
+                let has_lam = state.capabilities().cr4_fixed.may_be_one & Cr4::LAM_SUP.bits() != 0;
                 let ignored = if has_lam { CR3_LAM } else { 0 };
                 is_physical(state, PhysicalAddress(state.get(field::HOST_CR3) & !ignored))
             },

@@ -1,9 +1,9 @@
 //! Loading MSRs from the VM-entry MSR-load area. Source: SDM, "Loading MSRs".
 
-use super::guest_control_registers::PG;
 use super::rule::{Group, Rule, Section, all_hold};
 use super::state::EntryState;
 use crate::control::entry::EntryControls;
+use crate::cpu::register_bits::Cr0;
 use crate::msr_list::{MsrContext, MsrEntry, NotLoadable, check_load_entry};
 use crate::vmcs::field::encoding::Encoding;
 use crate::vmcs::field::{GUEST_CR0, VM_ENTRY_MSR_LOAD_ADDRESS, VM_ENTRY_MSR_LOAD_COUNT};
@@ -80,7 +80,7 @@ fn context(state: &EntryState<'_>) -> MsrContext {
         indirect_branch_tracking: capabilities.has_indirect_branch_tracking,
         // Stands in a CPUID leaf that is no part of the capabilities: none is refused.
         xss: u64::MAX,
-        paging: state.get(GUEST_CR0) & PG != 0,
+        paging: state.get(GUEST_CR0).contains(Cr0::PG),
         // With paging, the only case in which it matters, LME is what LMA is.
         long_mode_enable: state.entry(EntryControls::IA32E_MODE_GUEST),
     }

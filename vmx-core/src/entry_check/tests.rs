@@ -22,6 +22,7 @@ use crate::control::execution::{
 };
 use crate::control::exit::{ExitControls, SecondaryExitControls};
 use crate::control::set::ControlSet;
+use crate::cpu::register_bits::Cr0;
 use crate::event::interruption::InterruptionInformation;
 use crate::exit::reason::ExitReason;
 use crate::memory::address::PhysicalAddress;
@@ -292,7 +293,7 @@ fn pat_has_six_memory_types() {
 #[test]
 fn what_is_not_checked() {
     let mut entry = Entry::to(Guest64, ControlSet::EMPTY);
-    entry.set(HOST_CR0, 0xE001_0033);
+    entry.set(HOST_CR0, Cr0::from_bits_retain(0xE001_0033));
     entry.cpu.cr4_fixed.may_be_one |= 1 << 28;
     entry.set(HOST_CR3, 3 << 61 | 0x1000);
     assert_eq!(entry.broken(), [""; 0]);
@@ -306,7 +307,7 @@ fn cet_state_is_checked_if_loaded() {
     entry.set(HOST_S_CET, CetControl::from_bits_retain(u64::MAX));
     entry.set(HOST_SSP, 3);
     assert_eq!(entry.broken(), [""; 0]);
-    entry.set(HOST_CR0, 0x8000_0033);
+    entry.set(HOST_CR0, Cr0::from_bits_retain(0x8000_0033));
     assert_eq!(entry.broken(), ["host-cr4-cet-needs-cr0-wp"]);
 }
 

@@ -7,6 +7,7 @@ use crate::control::execution::SecondaryControls;
 use crate::control::exit::ExitControls;
 use crate::control::negotiation::ControlError;
 use crate::control::set::ControlSet;
+use crate::cpu::register_bits::{Cr0, Cr4};
 use crate::cpu::segments::SegmentState;
 use crate::cpu::vmcs_access::VmcsAccess;
 use crate::msr::value::{EFER_LMA, EFER_LME};
@@ -40,6 +41,7 @@ pub enum ExampleGuest {
 /// ```
 /// use vmx_core::Capabilities;
 /// use vmx_core::control::{ControlSet, EntryControls, PrimaryControls};
+/// use vmx_core::cpu::Rflags;
 /// use vmx_core::entry_check::{Circumstances, EntryState, ExampleGuest, check, valid_fields};
 /// use vmx_core::vmcs::field;
 ///
@@ -56,7 +58,7 @@ pub enum ExampleGuest {
 /// let mut fields = valid_fields(ExampleGuest::Guest64, &cpu, &required)?;
 ///
 /// // What my code makes of it: here it forgets the bit of RFLAGS that is always 1.
-/// fields.set(field::GUEST_RFLAGS, 0x200);
+/// fields.set(field::GUEST_RFLAGS, Rflags::IF);
 /// let state = EntryState::new(&fields, &cpu, Circumstances::LAUNCH);
 /// let broken: Vec<_> = check(&state).map(|violation| violation.rule.name).collect();
 /// assert_eq!(broken, ["guest-rflags-bit-1"]);
@@ -135,12 +137,11 @@ const fn ept_pointer(capabilities: &Capabilities) -> u64 {
 }
 
 fn host(capabilities: &Capabilities, controls: &ControlSet) -> HostState {
-    const PE_WP_AND_PG: u64 = 1 | 1 << 16 | 1 << 31;
-    const PAE: u64 = 1 << 5;
+    let cr0 = Cr0::PE | Cr0::WP | Cr0::PG;
     HostState {
-        cr0: capabilities.cr0_fixed.apply(PE_WP_AND_PG),
+        cr0: Cr0::from_bits_retain(capabilities.cr0_fixed.apply(cr0.bits())),
         cr3: 0x6000,
-        cr4: capabilities.cr4_fixed.apply(PAE),
+        cr4: Cr4::from_bits_retain(capabilities.cr4_fixed.apply(Cr4::PAE.bits())),
         segments: SegmentState { cs: 8, ss: 16, tr: 24, ..SegmentState::default() },
         efer: EFER_LME | EFER_LMA,
         // As after reset.

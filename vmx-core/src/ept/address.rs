@@ -5,6 +5,9 @@ use core::fmt;
 use crate::memory::page::PAGE_WORDS;
 use crate::vmcs::field::value::FieldValue;
 
+/// Bits 51:12: where the address is in an entry and in EPTP.
+pub(super) const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
+
 /// A guest-physical address, in bytes: what the guest takes for a physical one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]

@@ -1,8 +1,9 @@
 //! What a CPU can do with EPT and VPIDs, asked in the words of this module.
 
+use super::address::{Level, PageSize};
+use super::pointer::EptPointer;
 use crate::capability::ept_vpid::EptVpidCapabilities;
 use crate::cpu::invalidation::{InveptScope, InvvpidScope};
-use crate::ept::{Level, PageSize};
 
 impl EptVpidCapabilities {
     const fn bit(self, bit: u32) -> bool {
@@ -50,6 +51,34 @@ impl EptVpidCapabilities {
             InveptScope::AllContexts => 26,
         };
         self.bit(20) && self.bit(scope)
+    }
+
+    /// The INVEPT that drops what a CPU has cached under this pointer: single context,
+    /// or all contexts on a CPU that has no other. `None`: the CPU has neither, and must
+    /// not use EPT, since nothing could ever be changed.
+    ///
+    /// ```
+    /// use vmx_core::cpu::InveptScope;
+    /// use vmx_core::ept::{EptPointer, EptVpidCapabilities};
+    /// let pointer = EptPointer::from_bits(0x1001E);
+    /// let all_contexts_only =
+    ///     EptVpidCapabilities::INVEPT | EptVpidCapabilities::INVEPT_ALL_CONTEXTS;
+    /// assert_eq!(all_contexts_only.invept_of(pointer), Some(InveptScope::AllContexts));
+    /// assert_eq!(EptVpidCapabilities::empty().invept_of(pointer), None);
+    /// ```
+    pub const fn invept_of(self, pointer: EptPointer) -> Option<InveptScope> {
+        let single = InveptScope::SingleContext { ept_pointer: pointer.bits() };
+        if self.supports_invept(single) { Some(single) } else { self.invept_of_all() }
+    }
+
+    /// The INVEPT that drops what a CPU has cached under any pointer: all contexts.
+    /// `None` on a CPU that lacks it.
+    pub const fn invept_of_all(self) -> Option<InveptScope> {
+        if self.supports_invept(InveptScope::AllContexts) {
+            Some(InveptScope::AllContexts)
+        } else {
+            None
+        }
     }
 
     /// Bit 21: accessed and dirty flags.

@@ -1,14 +1,16 @@
-//! Map, unmap, protect, split, and release of a table.
+//! Map, unmap, protect and split pages.
 
-use crate::ept::entry;
-use crate::ept::walk::Slot;
-use crate::ept::{
-    Entry, EntryFlags, Ept, EptError, GuestPhysicalAddress, Invalidation, Level, PageEntry,
-    PageSize, TableEntry,
-};
+use super::address::{GuestPhysicalAddress, Level, PageSize};
+use super::entry::{self, Entry, PageEntry, TableEntry};
+use super::entry_bits::{BY_CPU, EntryFlags};
+use super::error::EptError;
+use super::invalidation::{Invalidation, Need};
+use super::table_memory::TableMemory;
+use super::tables::{Ept, NewTables};
+use super::walk::Slot;
 use crate::memory::access::Memory;
 use crate::memory::address::PhysicalAddress;
-use crate::memory::page::{PAGE_WORDS, Page};
+use crate::memory::page::PAGE_WORDS;
 
 /// What [`Ept::map`] does where a page is mapped already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,75 +22,91 @@ pub enum Existing {
     Replace,
 }
 
-/// Flags that the CPU owns where EPTP\[6\] is 1.
-const BY_CPU: EntryFlags = EntryFlags::ACCESSED.union(EntryFlags::DIRTY);
-
-impl<'m, M: Memory + ?Sized> Ept<'m, M> {
-    /// Maps a page. `frames` gives frames for the tables that are missing, up to
-    /// four; they are overwritten.
+impl<M: TableMemory> Ept<M> {
+    /// Maps a page. Takes [as many tables as are missing](Self::tables_to_map), at most
+    /// four.
     ///
     /// # Errors
     /// What [`PageEntry::encode`] refuses; [`EptError::Misaligned`] and
     /// [`EptError::BeyondWidth`] for `at`; [`EptError::AlreadyMapped`] under
     /// [`Existing::Refuse`]; [`EptError::DividedBy`] where a table for smaller pages
-    /// is; [`EptError::OutOfFrames`], [`EptError::NoMemory`],
-    /// [`EptError::Misconfigured`], [`EptError::ChangedMeanwhile`]. Under
-    /// [`Existing::Replace`] a larger page may have been split before the error.
+    /// is; [`EptError::PageSize`] if the page to be split falls into pages that the CPU
+    /// does not have; [`EptError::OutOfFrames`], [`EptError::NoMemory`],
+    /// [`EptError::Misconfigured`]. Nothing has changed then. Only after
+    /// [`EptError::ChangedMeanwhile`] a larger page may have been split.
     pub fn map(
-        &self,
+        &mut self,
         at: GuestPhysicalAddress,
         page: PageEntry,
         existing: Existing,
-        frames: &mut dyn Iterator<Item = PhysicalAddress>,
     ) -> Result<Invalidation, EptError> {
-        let last = self.check_page(at, page.size)?;
+        let mut tables = self.allocate(self.tables_to_map(at, page, existing)?)?;
+        let invalidation = self.map_with(at, page, &mut tables);
+        self.free(tables);
+        invalidation
+    }
+
+    fn map_with(
+        &mut self,
+        at: GuestPhysicalAddress,
+        page: PageEntry,
+        tables: &mut NewTables,
+    ) -> Result<Invalidation, EptError> {
         let raw = page.encode(&self.rules)?;
         let mut invalidation = Invalidation::NotNeeded;
         let mut slot = self.first_slot(at)?;
-        while slot.level > last {
+        while slot.level > page.size.level() {
             let table = match slot.entry {
                 Entry::Table(table) => table.address,
-                Entry::NotPresent => self.add_table(&slot, frames)?,
-                Entry::Page(found) if existing == Existing::Refuse => {
-                    return Err(EptError::AlreadyMapped(found.size));
-                }
-                Entry::Page(found) => {
-                    invalidation = Invalidation::Required;
-                    self.split_slot(&slot, found, frames)?
+                Entry::NotPresent => self.add_table(&slot, tables)?,
+                Entry::Page(larger) => {
+                    let table = self.split_slot(&slot, larger, tables)?;
+                    invalidation = self.changed(Need::Required);
+                    table
                 }
             };
             let Some(below) = self.slot_below(&slot, table, at)? else { break };
             slot = below;
         }
-        match slot.entry {
-            Entry::NotPresent => {
-                slot.change(|_| raw)?;
-            }
-            Entry::Page(_) if existing == Existing::Replace => {
-                let old = slot.change(|_| raw)?;
-                invalidation = invalidation.max(Invalidation::of_change(old, raw));
-            }
-            Entry::Page(found) => return Err(EptError::AlreadyMapped(found.size)),
-            Entry::Table(_) => return Err(divided(&slot)),
-        }
-        Ok(invalidation)
+        let need = match slot.entry {
+            Entry::NotPresent => self.change(&slot, |_| raw).map(|_| Need::Nothing)?,
+            Entry::Page(_) => Need::of_change(self.change(&slot, |_| raw)?, raw),
+            Entry::Table(_) => return Err(slot.divided()),
+        };
+        Ok(invalidation.max(self.changed(need)))
     }
 
     /// Unmaps the page of this size at `at` and returns its last entry, with the
     /// accessed and dirty flags as they were in the end. Until the invalidation, a
-    /// CPU may still use the page and set flags that nobody sees.
+    /// CPU may still use the page and set flags that nobody sees. Tables that are
+    /// empty then are taken out, and go back to the memory
+    /// [after the invalidation](Self::invalidated).
     ///
     /// # Errors
     /// [`EptError::NotMapped`], [`EptError::LargerPage`], [`EptError::DividedBy`], and
     /// those of a walk.
     pub fn unmap(
-        &self,
+        &mut self,
         at: GuestPhysicalAddress,
         size: PageSize,
     ) -> Result<(PageEntry, Invalidation), EptError> {
         let (slot, page) = self.find(at, size)?;
-        let old = slot.change(|_| self.absent)?;
-        Ok((with_flags_of(page, old), Invalidation::Required))
+        let page = self.unmap_slot(&slot, page)?;
+        self.release_empty(at);
+        Ok((page, self.pending()))
+    }
+
+    /// Makes the entry that maps `page` not present, and returns the page with the
+    /// flags that it had in the end.
+    pub(super) fn unmap_slot(
+        &mut self,
+        slot: &Slot,
+        page: PageEntry,
+    ) -> Result<PageEntry, EptError> {
+        let old = self.change(slot, |_| self.absent)?;
+        let _ = self.changed(Need::Required);
+        let by_cpu = EntryFlags::from_bits_retain(old) & BY_CPU;
+        Ok(PageEntry { flags: page.flags | by_cpu, ..page })
     }
 
     /// Gives the page of this size at `at` other flags. Accessed and dirty are not
@@ -97,7 +115,7 @@ impl<'m, M: Memory + ?Sized> Ept<'m, M> {
     /// # Errors
     /// As [`unmap`](Self::unmap), and what [`PageEntry::encode`] refuses.
     pub fn protect(
-        &self,
+        &mut self,
         at: GuestPhysicalAddress,
         size: PageSize,
         flags: EntryFlags,
@@ -105,8 +123,8 @@ impl<'m, M: Memory + ?Sized> Ept<'m, M> {
         let (slot, page) = self.find(at, size)?;
         let raw = PageEntry { flags: flags.difference(BY_CPU), ..page }.encode(&self.rules)?;
         let new = |old| raw | (old & BY_CPU.bits());
-        let old = slot.change(new)?;
-        Ok(Invalidation::of_change(old, new(old)))
+        let old = self.change(&slot, new)?;
+        Ok(self.changed(Need::of_change(old, new(old))))
     }
 
     /// Clears the accessed and dirty flags of the page of this size at `at` and
@@ -116,69 +134,91 @@ impl<'m, M: Memory + ?Sized> Ept<'m, M> {
     /// # Errors
     /// As [`unmap`](Self::unmap).
     pub fn clear_accessed_dirty(
-        &self,
+        &mut self,
         at: GuestPhysicalAddress,
         size: PageSize,
     ) -> Result<(EntryFlags, Invalidation), EptError> {
         let (slot, _) = self.find(at, size)?;
         let new = |old| old & !BY_CPU.bits();
-        let old = slot.change(new)?;
-        Ok((EntryFlags::from_bits_retain(old) & BY_CPU, Invalidation::of_change(old, new(old))))
+        let old = self.change(&slot, new)?;
+        let invalidation = self.changed(Need::of_change(old, new(old)));
+        Ok((EntryFlags::from_bits_retain(old) & BY_CPU, invalidation))
     }
 
     /// Splits the large page that `at` lies in into 512 pages of the next smaller
     /// size, which lead to the same memory with the same flags and memory type. Does
-    /// nothing to a 4-KiB page. Takes one frame.
+    /// nothing to a 4-KiB page. Takes one table.
     ///
     /// # Errors
     /// [`EptError::NotMapped`], [`EptError::PageSize`] if the CPU has no such pages,
     /// [`EptError::OutOfFrames`], and those of a walk.
-    pub fn split(
-        &self,
-        at: GuestPhysicalAddress,
-        frames: &mut dyn Iterator<Item = PhysicalAddress>,
-    ) -> Result<Invalidation, EptError> {
+    pub fn split(&mut self, at: GuestPhysicalAddress) -> Result<Invalidation, EptError> {
         self.check_width(at)?;
         let slot = self.walk(at, Level::PageTable)?;
         match slot.entry {
             Entry::Page(page) if page.size == PageSize::Size4KiB => Ok(Invalidation::NotNeeded),
             Entry::Page(page) => {
-                self.split_slot(&slot, page, frames)?;
-                Ok(Invalidation::Required)
+                self.check_parts(page.size)?;
+                let mut tables = self.allocate(1)?;
+                let split = self.split_slot(&slot, page, &mut tables);
+                self.free(tables);
+                split.map(|_| self.changed(Need::Required))
             }
             Entry::Table(_) | Entry::NotPresent => Err(EptError::NotMapped(slot.level)),
         }
     }
 
-    /// Takes the table that divides the region of this size at `at` into smaller ones
-    /// out of the tables and returns its frame, which is free for other use after the
-    /// invalidation. A page of the size can then be mapped there.
-    ///
-    /// # Errors
-    /// [`EptError::NotMapped`] and [`EptError::AlreadyMapped`] if there is no such
-    /// table, [`EptError::DividedBy`] if it is not empty, and those of a walk.
-    pub fn release_table(
+    /// Puts an empty table under an entry that is not present.
+    fn add_table(&self, slot: &Slot, tables: &mut NewTables) -> Result<PhysicalAddress, EptError> {
+        let table = tables.first()?;
+        let entry = TableEntry::encode(table, &self.rules)?;
+        self.table(table)?.fill(self.absent);
+        self.change(slot, |_| entry)?;
+        tables.take();
+        Ok(table)
+    }
+
+    /// Puts a table with the parts of a large page in its place.
+    fn split_slot(
         &self,
-        at: GuestPhysicalAddress,
-        size: PageSize,
-    ) -> Result<(PhysicalAddress, Invalidation), EptError> {
-        let last = self.check_page(at, size)?;
-        let slot = self.walk(at, last)?;
-        let table = match slot.entry {
-            Entry::Table(table) => table.address,
-            Entry::NotPresent => return Err(EptError::NotMapped(slot.level)),
-            Entry::Page(page) => return Err(EptError::AlreadyMapped(page.size)),
-        };
-        let page = self.table(table)?;
-        if (0..PAGE_WORDS).any(|index| self.rules.is_present(page.read(index))) {
-            return Err(divided(&slot));
+        slot: &Slot,
+        page: PageEntry,
+        tables: &mut NewTables,
+    ) -> Result<PhysicalAddress, EptError> {
+        let child = self.check_parts(page.size)?;
+        let table = tables.first()?;
+        let entry = TableEntry::encode(table, &self.rules)?;
+        let parts = self.table(table)?;
+        // Filled again if the CPU sets a flag of the large page in between.
+        self.change(slot, |old| {
+            for (index, number) in (0..PAGE_WORDS).zip(0..) {
+                parts.write(index, entry::part(old, child, number));
+            }
+            entry
+        })?;
+        tables.take();
+        Ok(table)
+    }
+}
+
+impl<M: Memory> Ept<M> {
+    /// The size of the parts that a page of this size falls into.
+    pub(super) fn check_parts(&self, size: PageSize) -> Result<PageSize, EptError> {
+        let child = size.level().below().and_then(Level::page_size);
+        let child = child.ok_or(EptError::AlreadyMapped(size))?;
+        if self.rules.capabilities.supports_page_size(child) {
+            Ok(child)
+        } else {
+            Err(EptError::PageSize(child))
         }
-        slot.change(|_| self.absent)?;
-        Ok((table, Invalidation::Required))
     }
 
     /// The level whose entries map pages of this size, if one can be at `at`.
-    fn check_page(&self, at: GuestPhysicalAddress, size: PageSize) -> Result<Level, EptError> {
+    pub(super) fn check_page(
+        &self,
+        at: GuestPhysicalAddress,
+        size: PageSize,
+    ) -> Result<Level, EptError> {
         self.check_width(at)?;
         if size.offset(at.0) != 0 {
             Err(EptError::Misaligned { address: at.0, size })
@@ -194,75 +234,21 @@ impl<'m, M: Memory + ?Sized> Ept<'m, M> {
         &self,
         at: GuestPhysicalAddress,
         size: PageSize,
-    ) -> Result<(Slot<'m>, PageEntry), EptError> {
+    ) -> Result<(Slot, PageEntry), EptError> {
         let last = self.check_page(at, size)?;
         let slot = self.walk(at, last)?;
         match slot.entry {
             Entry::Page(page) if page.size == size => Ok((slot, page)),
             Entry::Page(page) => Err(EptError::LargerPage(page.size)),
-            Entry::Table(_) => Err(divided(&slot)),
+            Entry::Table(_) => Err(slot.divided()),
             Entry::NotPresent => Err(EptError::NotMapped(slot.level)),
         }
     }
-
-    /// Puts an empty table under an entry that is not present.
-    fn add_table(
-        &self,
-        slot: &Slot<'m>,
-        frames: &mut dyn Iterator<Item = PhysicalAddress>,
-    ) -> Result<PhysicalAddress, EptError> {
-        let (frame, entry) = self.take_frame(frames)?;
-        self.table(frame)?.fill(self.absent);
-        slot.change(|_| entry)?;
-        Ok(frame)
-    }
-
-    /// Puts a table with the parts of a large page in its place.
-    fn split_slot(
-        &self,
-        slot: &Slot<'m>,
-        page: PageEntry,
-        frames: &mut dyn Iterator<Item = PhysicalAddress>,
-    ) -> Result<PhysicalAddress, EptError> {
-        let Some(child) = slot.level.below().and_then(Level::page_size) else {
-            return Err(EptError::AlreadyMapped(page.size));
-        };
-        if !self.rules.capabilities.supports_page_size(child) {
-            return Err(EptError::PageSize(child));
-        }
-        let (frame, entry) = self.take_frame(frames)?;
-        let table = self.table(frame)?;
-        // Filled again if the CPU sets a flag of the large page in between.
-        slot.change(|old| {
-            for (index, number) in (0..PAGE_WORDS).zip(0..) {
-                table.write(index, entry::part(old, child, number));
-            }
-            entry
-        })?;
-        Ok(frame)
-    }
-
-    /// A frame, and the entry that references it as a table.
-    fn take_frame(
-        &self,
-        frames: &mut dyn Iterator<Item = PhysicalAddress>,
-    ) -> Result<(PhysicalAddress, u64), EptError> {
-        let frame = frames.next().ok_or(EptError::OutOfFrames)?;
-        Ok((frame, TableEntry::encode(frame, &self.rules)?))
-    }
-
-    fn table(&self, address: PhysicalAddress) -> Result<&'m Page, EptError> {
-        self.memory.page(address).ok_or(EptError::NoMemory(address))
-    }
 }
 
-/// The error for an entry that references a table where a page was expected.
-fn divided(slot: &Slot<'_>) -> EptError {
-    EptError::DividedBy(slot.level.below().unwrap_or(slot.level))
-}
-
-/// The page with the accessed and dirty flags of a raw entry.
-fn with_flags_of(page: PageEntry, raw: u64) -> PageEntry {
-    let by_cpu = EntryFlags::from_bits_retain(raw) & BY_CPU;
-    PageEntry { flags: page.flags | by_cpu, ..page }
+impl Slot {
+    /// The error for an entry that references a table where a page was expected.
+    pub(super) fn divided(&self) -> EptError {
+        EptError::DividedBy(self.level.below().unwrap_or(self.level))
+    }
 }

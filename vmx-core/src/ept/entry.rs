@@ -1,80 +1,11 @@
 //! Entries of the EPT paging structures.
 
-use bitflags::bitflags;
-
-use crate::ept::{EptError, EptRules, Level, MemoryType, Misconfiguration, PageSize};
+use super::address::{ADDRESS, Level, PageSize};
+use super::entry_bits::{EntryFlags, MAPS_PAGE, MEMORY_TYPE, fields, maps_page, memory_type};
+use super::error::EptError;
+use super::memory_type::MemoryType;
+use super::rules::{EptRules, Misconfiguration};
 use crate::memory::address::PhysicalAddress;
-
-bitflags! {
-    /// All bits of an entry but its address, its memory type and bit 7.
-    ///
-    /// An entry with none of [`READ`](Self::READ), [`WRITE`](Self::WRITE) and
-    /// [`EXECUTE`](Self::EXECUTE) is not present. Source: SDM, "EPT Translation
-    /// Mechanism", the tables of formats.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-    pub struct EntryFlags: u64 {
-        /// Data reads are allowed.
-        const READ = 1 << 0;
-        /// Data writes are allowed.
-        const WRITE = 1 << 1;
-        /// Instruction fetches are allowed; with mode-based execute control, those
-        /// from supervisor-mode linear addresses.
-        const EXECUTE = 1 << 2;
-        /// The guest's PAT has no influence on the memory type. Pages only.
-        const IGNORE_PAT = 1 << 6;
-        /// The CPU has used the entry. Set by it where EPTP\[6\] is 1.
-        const ACCESSED = 1 << 8;
-        /// The guest has written to the page. Set by the CPU where EPTP\[6\] is 1.
-        /// Pages only.
-        const DIRTY = 1 << 9;
-        /// Instruction fetches from user-mode linear addresses are allowed. Ignored
-        /// without mode-based execute control, with it a present entry has one of
-        /// bits 0, 1, 2 and this.
-        const USER_EXECUTE = 1 << 10;
-        /// The guest paging structures that lead to the page are verified. Pages
-        /// only; needs "guest-paging verification".
-        const VERIFY_GUEST_PAGING = 1 << 57;
-        /// The CPU may write to the page when it sets accessed and dirty flags of
-        /// guest paging, even if the guest may not. Pages only; needs "EPT
-        /// paging-write control".
-        const PAGING_WRITE = 1 << 58;
-        /// Supervisor shadow-stack accesses to the page are allowed. Pages only;
-        /// needs EPTP\[7\].
-        const SUPERVISOR_SHADOW_STACK = 1 << 60;
-        /// Writes are allowed per 128 bytes. 4-KiB pages only; needs "sub-page write
-        /// permissions for EPT".
-        const SUB_PAGE_WRITE = 1 << 61;
-        /// An EPT violation here exits instead of raising #VE in the guest. Counts in
-        /// an entry that is not present too; needs "EPT-violation #VE".
-        const SUPPRESS_VE = 1 << 63;
-
-        /// Every ordinary access.
-        const ALL_ACCESS = Self::READ.bits() | Self::WRITE.bits() | Self::EXECUTE.bits();
-        /// Bits that the CPU never looks at: 11, 56:52, 59 and 62. Yours.
-        const IGNORED = 1 << 11 | 0b1_1111 << 52 | 1 << 59 | 1 << 62;
-        /// Unknown bits are kept.
-        const _ = !0;
-    }
-}
-
-/// Bits 51:12, of an entry and of EPTP.
-pub(super) const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
-/// Bits 5:3.
-const MEMORY_TYPE: u64 = 0b111 << 3;
-/// Bit 7 above the page table: the entry maps a page.
-const MAPS_PAGE: u64 = 1 << 7;
-
-impl EntryFlags {
-    /// The flags of a present entry that decide who may access: bits 2:0, and 10
-    /// where the CPU looks at it.
-    pub const fn rights(rules: &EptRules) -> Self {
-        if rules.mode_based_execute {
-            Self::ALL_ACCESS.union(Self::USER_EXECUTE)
-        } else {
-            Self::ALL_ACCESS
-        }
-    }
-}
 
 /// An entry, taken apart.
 ///
@@ -131,7 +62,7 @@ impl Entry {
             Some(size) => Self::Page(PageEntry {
                 address,
                 size,
-                memory_type: memory_type(raw)?,
+                memory_type: memory_type(raw).map_err(Misconfiguration::MemoryType)?,
                 flags: EntryFlags::from_bits_retain(raw & !fields(size)),
             }),
         })
@@ -154,7 +85,7 @@ impl TableEntry {
     /// [`EptError::Misaligned`], [`EptError::BeyondWidth`].
     pub fn encode(address: PhysicalAddress, rules: &EptRules) -> Result<u64, EptError> {
         check_address(address, PageSize::Size4KiB, rules)?;
-        Ok(address.0 | EntryFlags::rights(rules).bits())
+        Ok(address.0 | rules.rights().bits())
     }
 }
 
@@ -198,21 +129,6 @@ impl PageEntry {
     }
 }
 
-/// Whether a raw, present entry maps a page. Bit 7 of a PML4E or PML5E is reserved
-/// and never does; an EPT PTE always does, and ignores it.
-pub(super) const fn maps_page(raw: u64, level: Level) -> bool {
-    matches!(level, Level::PageTable) || level.page_size().is_some() && raw & MAPS_PAGE != 0
-}
-
-/// Bits 5:3 of an entry that maps a page.
-pub(super) const fn memory_type(raw: u64) -> Result<MemoryType, Misconfiguration> {
-    let number = (raw & MEMORY_TYPE) >> 3;
-    match MemoryType::from_number(number) {
-        Some(memory_type) => Ok(memory_type),
-        None => Err(Misconfiguration::MemoryType(number as u8)),
-    }
-}
-
 /// The raw entry that maps part `index` (below 512) of the large page that `raw`
 /// maps, `child` being the size of the parts.
 pub(super) const fn part(raw: u64, child: PageSize, index: u64) -> u64 {
@@ -221,14 +137,6 @@ pub(super) const fn part(raw: u64, child: PageSize, index: u64) -> u64 {
         // Bit 61 means nothing in a large page and must not begin to.
         PageSize::Size4KiB => (raw | offset) & !(MAPS_PAGE | EntryFlags::SUB_PAGE_WRITE.bits()),
         _ => raw | offset,
-    }
-}
-
-/// The bits of an entry for a page of this size that are no flags.
-const fn fields(size: PageSize) -> u64 {
-    match size {
-        PageSize::Size4KiB => ADDRESS | MEMORY_TYPE,
-        _ => ADDRESS | MEMORY_TYPE | MAPS_PAGE,
     }
 }
 
@@ -294,7 +202,10 @@ mod tests {
 
     #[test]
     fn bits_of_other_fields_are_no_flags() {
-        let rules = EptRules::new(crate::ept::EptVpidCapabilities::from_bits_retain(!0), 52);
+        let rules = EptRules::new(
+            crate::capability::ept_vpid::EptVpidCapabilities::from_bits_retain(!0),
+            52,
+        );
         let page = |flags, size| PageEntry {
             address: PhysicalAddress(0),
             size,

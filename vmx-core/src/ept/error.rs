@@ -2,11 +2,13 @@
 
 use core::fmt;
 
-use crate::ept::{EptPointerError, Level, Misconfiguration, PageSize};
+use super::address::{Level, PageSize};
+use super::pointer_check::EptPointerError;
+use super::rules::Misconfiguration;
 use crate::memory::address::PhysicalAddress;
 
-/// Why an operation on EPT is refused. Unless it says otherwise, nothing has changed
-/// but that tables may have been added that map nothing.
+/// Why an operation on EPT is refused. Unless the operation says otherwise, nothing has
+/// changed.
 ///
 /// ```
 /// use vmx_core::ept::{EptError, Level, Misconfiguration};
@@ -20,6 +22,8 @@ use crate::memory::address::PhysicalAddress;
 pub enum EptError {
     /// EPTP is not one that the CPU takes.
     Pointer(EptPointerError),
+    /// The CPU has not the INVEPT that changes of these tables need.
+    NoInvept,
     /// An address, guest-physical or physical, or a number of bytes is not a
     /// multiple of the page size.
     Misaligned {
@@ -33,7 +37,7 @@ pub enum EptError {
         /// The address.
         address: u64,
         /// How many bits there are.
-        bits: u8,
+        bits: u32,
     },
     /// The CPU's EPT has no pages of this size.
     PageSize(PageSize),
@@ -56,9 +60,9 @@ pub enum EptError {
     AlreadyMapped(PageSize),
     /// The page there has this larger size: split it first.
     LargerPage(PageSize),
-    /// A table of this level divides the region, for smaller pages: release it first.
+    /// A table of this level divides the region, for smaller pages: unmap them first.
     DividedBy(Level),
-    /// No frame is left for a table.
+    /// The memory has no page left for a table.
     OutOfFrames,
     /// The memory has no page at the address of a table.
     NoMemory(PhysicalAddress),
@@ -76,6 +80,10 @@ impl fmt::Display for EptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pointer(error) => fmt::Display::fmt(error, f),
+            Self::NoInvept => f.write_str(
+                "EPT: this CPU lacks the INVEPT that changes of the tables need \
+                 (IA32_VMX_EPT_VPID_CAP[20], [25], [26]), and must not use them",
+            ),
             Self::Misaligned { address, size } => {
                 write!(f, "EPT: {address:#x} is not a multiple of {size}")
             }
@@ -97,9 +105,9 @@ impl fmt::Display for EptError {
                 write!(f, "EPT: the page there is one of {size}; split it first")
             }
             Self::DividedBy(level) => {
-                write!(f, "EPT: a {level:?} divides the region; release it first")
+                write!(f, "EPT: a {level:?} divides the region; unmap what it maps first")
             }
-            Self::OutOfFrames => f.write_str("EPT: no frame is left for a table"),
+            Self::OutOfFrames => f.write_str("EPT: the memory has no page left for a table"),
             Self::NoMemory(address) => {
                 write!(f, "EPT: there is no memory for a table at {:#x}", address.0)
             }

@@ -2,26 +2,15 @@
 
 use core::fmt;
 
-use crate::ept::{MemoryType, PageSize};
+use super::address::PageSize;
+use super::memory_type::MemoryType;
+use crate::cpu::cpuid::Cpuid;
+use crate::cpu::msr::Msr;
 use crate::memory::address::PhysicalAddress;
-use crate::msr::index::MsrIndex;
+use crate::msr::named::{NamedMsr, VariableMtrr};
 
-/// Pairs of variable-range MTRRs that their numbers, 200h to 24Fh, leave room for.
-const MAX_RANGES: usize = 40;
-/// Fixed-range MTRRs: one for 512 KiB, two for 256 KiB, eight for 256 KiB.
-const FIXED: [MsrIndex; 11] = [
-    MsrIndex(0x250),
-    MsrIndex(0x258),
-    MsrIndex(0x259),
-    MsrIndex(0x268),
-    MsrIndex(0x269),
-    MsrIndex(0x26A),
-    MsrIndex(0x26B),
-    MsrIndex(0x26C),
-    MsrIndex(0x26D),
-    MsrIndex(0x26E),
-    MsrIndex(0x26F),
-];
+/// Pairs of variable-range MTRRs that there are numbers for.
+const MAX_RANGES: usize = VariableMtrr::COUNT as usize;
 /// What the fixed ranges cover.
 const FIXED_END: u64 = 1 << 20;
 /// IA32_MTRR_DEF_TYPE: the MTRRs are on.
@@ -37,8 +26,9 @@ const VALID: u64 = 1 << 11;
 /// ```
 /// use vmx_core::PhysicalAddress;
 /// use vmx_core::ept::{MemoryType, Mtrrs, PageSize};
-/// // Write-back by default, the GiB below 4 GiB uncacheable: a usual PC.
-/// let mtrrs = Mtrrs::read(|msr| match msr.0 {
+/// // Write-back by default, the GiB below 4 GiB uncacheable: a usual PC. On a real CPU:
+/// // `Mtrrs::from_cpu`.
+/// let mtrrs = Mtrrs::read(|msr| match msr.index().0 {
 ///     0xFE => 1,                   // IA32_MTRRCAP: one pair, no fixed ranges
 ///     0x2FF => 0xC06,              // IA32_MTRR_DEF_TYPE
 ///     0x200 => 0xC000_0000,        // IA32_MTRR_PHYSBASE0: uncacheable
@@ -48,42 +38,55 @@ const VALID: u64 = 1 << 11;
 /// let type_of = |address, size| mtrrs.memory_type(PhysicalAddress(address), size);
 /// assert_eq!(type_of(0, PageSize::Size1GiB), Some(MemoryType::WriteBack));
 /// assert_eq!(type_of(0xC000_0000, PageSize::Size1GiB), Some(MemoryType::Uncacheable));
-/// # Ok::<(), vmx_core::ept::TooManyRanges>(())
+/// # Ok::<(), vmx_core::ept::MtrrError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mtrrs {
     default: u64,
     has_fixed: bool,
-    fixed: [u64; FIXED.len()],
+    fixed: [u64; NamedMsr::FIXED_MTRRS.len()],
     /// IA32_MTRR_PHYSBASEn and IA32_MTRR_PHYSMASKn.
     variable: [(u64, u64); MAX_RANGES],
 }
 
 impl Mtrrs {
-    /// Reads the registers through `read`: IA32_MTRRCAP, IA32_MTRR_DEF_TYPE, and of
-    /// the fixed and variable ranges those that the CPU has. On a CPU without MTRRs
-    /// (CPUID.1:EDX\[12\] is 0) the closure has to invent them.
+    /// Reads the registers of the running CPU.
     ///
     /// # Errors
-    /// [`TooManyRanges`]: IA32_MTRRCAP claims more pairs than there are numbers for.
-    pub fn read(mut read: impl FnMut(MsrIndex) -> u64) -> Result<Self, TooManyRanges> {
-        let capabilities = read(MsrIndex(0xFE));
-        let count = (capabilities & 0xFF) as usize;
-        if count > MAX_RANGES {
-            return Err(TooManyRanges { count });
+    /// [`MtrrError::NoMtrrs`], before any of them is touched, and as
+    /// [`read`](Self::read).
+    pub fn from_cpu<C: Cpuid + Msr + ?Sized>(cpu: &mut C) -> Result<Self, MtrrError> {
+        if cpu.cpuid(1, 0).edx & 1 << 12 == 0 {
+            return Err(MtrrError::NoMtrrs);
+        }
+        Self::read(|msr| cpu.read_named(msr))
+    }
+
+    /// Reads the registers through `read`: IA32_MTRRCAP, IA32_MTRR_DEF_TYPE, and of
+    /// the fixed and variable ranges those that the CPU has.
+    ///
+    /// # Errors
+    /// [`MtrrError::TooManyRanges`]: IA32_MTRRCAP claims more pairs than there are
+    /// numbers for.
+    pub fn read(mut read: impl FnMut(NamedMsr) -> u64) -> Result<Self, MtrrError> {
+        let capabilities = read(NamedMsr::MtrrCap);
+        let count = capabilities as u8;
+        if count > VariableMtrr::COUNT {
+            return Err(MtrrError::TooManyRanges { count });
         }
         let has_fixed = capabilities & (1 << 8) != 0;
         let mut mtrrs = Self {
-            default: read(MsrIndex(0x2FF)),
+            default: read(NamedMsr::MtrrDefType),
             has_fixed,
-            fixed: [0; FIXED.len()],
+            fixed: [0; NamedMsr::FIXED_MTRRS.len()],
             variable: [(0, 0); MAX_RANGES],
         };
         if has_fixed {
-            mtrrs.fixed = FIXED.map(&mut read);
+            mtrrs.fixed = NamedMsr::FIXED_MTRRS.map(&mut read);
         }
-        for (pair, number) in mtrrs.variable.iter_mut().take(count).zip((0x200..).step_by(2)) {
-            *pair = (read(MsrIndex(number)), read(MsrIndex(number + 1)));
+        let ranges = (0..count).filter_map(VariableMtrr::new);
+        for (pair, range) in mtrrs.variable.iter_mut().zip(ranges) {
+            *pair = (read(NamedMsr::MtrrPhysBase(range)), read(NamedMsr::MtrrPhysMask(range)));
         }
         Ok(mtrrs)
     }
@@ -180,24 +183,31 @@ const fn type_of_number(number: u64) -> MemoryType {
     }
 }
 
-/// IA32_MTRRCAP claims more variable ranges than there are numbers for.
+/// Why the MTRRs were not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyRanges {
-    /// The claim.
-    pub count: usize,
+pub enum MtrrError {
+    /// The CPU has none, or a hypervisor hides them: CPUID.1:EDX\[12\] is 0.
+    NoMtrrs,
+    /// IA32_MTRRCAP claims more variable ranges than there are numbers for.
+    TooManyRanges {
+        /// The claim.
+        count: u8,
+    },
 }
 
-impl fmt::Display for TooManyRanges {
+impl fmt::Display for MtrrError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "IA32_MTRRCAP claims {} variable ranges; there are numbers for {MAX_RANGES}",
-            self.count
-        )
+        match self {
+            Self::NoMtrrs => f.write_str("this CPU shows no MTRRs (CPUID.1:EDX[12] is 0)"),
+            Self::TooManyRanges { count } => write!(
+                f,
+                "IA32_MTRRCAP claims {count} variable ranges; there are numbers for {MAX_RANGES}"
+            ),
+        }
     }
 }
 
-impl core::error::Error for TooManyRanges {}
+impl core::error::Error for MtrrError {}
 
 #[cfg(test)]
 mod tests;

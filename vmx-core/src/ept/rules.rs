@@ -2,8 +2,12 @@
 
 use core::fmt;
 
-use crate::ept::entry::{ADDRESS, maps_page, memory_type};
-use crate::ept::{EntryFlags, EptVpidCapabilities, Level, PageSize};
+use super::address::{ADDRESS, Level, PageSize};
+use super::entry_bits::{EntryFlags, maps_page, memory_type};
+use crate::capability::capabilities::Capabilities;
+use crate::capability::ept_vpid::EptVpidCapabilities;
+use crate::control::execution::{SecondaryControls, TertiaryControls};
+use crate::control::set::ControlSet;
 
 /// What decides how the CPU reads an entry: its capabilities, its physical-address
 /// width and the VM-execution controls that give bits a meaning.
@@ -26,9 +30,9 @@ use crate::ept::{EntryFlags, EptVpidCapabilities, Level, PageSize};
 pub struct EptRules {
     /// IA32_VMX_EPT_VPID_CAP.
     pub capabilities: EptVpidCapabilities,
-    /// The width of physical addresses in bits, CPUID.80000008h:EAX\[7:0\]. More than
-    /// 52, the widest that an entry can hold, counts as 52.
-    pub physical_address_width: u8,
+    /// The width of physical addresses in bits: MAXPHYADDR. More than 52, the widest
+    /// that an entry can hold, counts as 52.
+    pub physical_address_width: u32,
     /// "Mode-based execute control for EPT" is 1: bit 10 counts.
     pub mode_based_execute: bool,
     /// "EPT paging-write control" is 1: bit 58 counts.
@@ -37,7 +41,7 @@ pub struct EptRules {
 
 impl EptRules {
     /// The rules without mode-based execute control and EPT paging-write control.
-    pub const fn new(capabilities: EptVpidCapabilities, physical_address_width: u8) -> Self {
+    pub const fn new(capabilities: EptVpidCapabilities, physical_address_width: u32) -> Self {
         Self {
             capabilities,
             physical_address_width,
@@ -46,9 +50,50 @@ impl EptRules {
         }
     }
 
+    /// The rules of a CPU for a guest that runs with these controls.
+    ///
+    /// ```
+    /// use vmx_core::Capabilities;
+    /// use vmx_core::control::{ControlSet, SecondaryControls};
+    /// use vmx_core::ept::{EptRules, EptVpidCapabilities};
+    /// // On a real CPU: `Capabilities::read`, and `ControlSet::negotiate`.
+    /// let cpu = Capabilities {
+    ///     ept_vpid: EptVpidCapabilities::from_bits_retain(0x0673_4141),
+    ///     physical_address_width: 46,
+    ///     ..Capabilities::NOTHING
+    /// };
+    /// let controls = ControlSet {
+    ///     secondary: SecondaryControls::MODE_BASED_EXECUTE_CONTROL,
+    ///     ..ControlSet::EMPTY
+    /// };
+    /// let rules = EptRules::of(&cpu, &controls);
+    /// assert!(rules.mode_based_execute && !rules.paging_write);
+    /// assert_eq!(rules.width(), 46);
+    /// ```
+    pub const fn of(capabilities: &Capabilities, controls: &ControlSet) -> Self {
+        Self {
+            capabilities: capabilities.ept_vpid,
+            physical_address_width: capabilities.physical_address_width,
+            mode_based_execute: controls
+                .secondary
+                .contains(SecondaryControls::MODE_BASED_EXECUTE_CONTROL),
+            paging_write: controls.tertiary.contains(TertiaryControls::EPT_PAGING_WRITE_CONTROL),
+        }
+    }
+
     /// The width of the physical addresses that an entry can hold, in bits.
-    pub const fn width(&self) -> u8 {
+    pub const fn width(&self) -> u32 {
         if self.physical_address_width < 52 { self.physical_address_width } else { 52 }
+    }
+
+    /// The flags of a present entry that decide who may access: bits 2:0, and 10
+    /// where the CPU looks at it.
+    pub const fn rights(&self) -> EntryFlags {
+        if self.mode_based_execute {
+            EntryFlags::ALL_ACCESS.union(EntryFlags::USER_EXECUTE)
+        } else {
+            EntryFlags::ALL_ACCESS
+        }
     }
 
     /// Whether an address is within the physical-address width.
@@ -58,7 +103,7 @@ impl EptRules {
 
     /// Whether a raw entry is present.
     pub const fn is_present(&self, raw: u64) -> bool {
-        raw & EntryFlags::rights(self).bits() != 0
+        raw & self.rights().bits() != 0
     }
 
     /// Why the CPU does not take a raw entry of a table of this level; `None` if it
@@ -95,7 +140,7 @@ impl EptRules {
             return Some(Misconfiguration::BeyondWidth);
         }
         match memory_type(raw) {
-            Err(reserved) if is_page => Some(reserved),
+            Err(reserved) if is_page => Some(Misconfiguration::MemoryType(reserved)),
             _ => None,
         }
     }
@@ -189,7 +234,7 @@ mod tests {
             (Level::Pml4 | Level::Pml5, _) => 0xF8,
         };
         let width = rules.width();
-        let high = (0..64).any(|n| n >= u32::from(width) && (12..52).contains(&n) && bit(n));
+        let high = (0..64).any(|n| n >= width && (12..52).contains(&n) && bit(n));
         unreadable || raw & low != 0 || high || page && matches!(raw >> 3 & 7, 2 | 3 | 7)
     }
 

@@ -3,18 +3,22 @@
 //! Exceptions", "Virtualization-Exception Information".
 //!
 //! ```
-//! use vmx_core::Page;
+//! use vmx_core::{Page, PhysicalAddress};
 //! use vmx_core::ept::VirtualizationExceptionArea;
+//! use vmx_core::memory::PhysicalPage;
 //! let page = Page::new();
-//! let area = VirtualizationExceptionArea::new(&page);
+//! let placed = PhysicalPage::new(&page, PhysicalAddress(0x5000));
+//! let area = VirtualizationExceptionArea::new(placed);
+//! assert_eq!(area.address(), placed.address()); // for `field::VE_INFORMATION_ADDRESS`
 //! assert!(area.read().is_none()); // no exception is being handled
 //! area.release(); // the CPU may deliver the next one
 //! ```
 
+use super::address::GuestPhysicalAddress;
 use crate::exit::qualification::EptViolation;
 use crate::exit::reason::ExitReason;
 use crate::memory::address::PhysicalAddress;
-use crate::memory::page::Page;
+use crate::memory::physical::PhysicalPage;
 
 /// What the CPU says about a virtualisation exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +30,7 @@ pub struct VirtualizationException {
     /// Bytes 23:16: the guest linear address.
     pub linear_address: u64,
     /// Bytes 31:24: the guest-physical address.
-    pub physical_address: PhysicalAddress,
+    pub guest_physical_address: GuestPhysicalAddress,
     /// Bytes 33:32: the EPTP index.
     pub eptp_index: u16,
 }
@@ -34,7 +38,7 @@ pub struct VirtualizationException {
 /// A view of a page as virtualization-exception information area.
 #[derive(Clone, Copy, Debug)]
 pub struct VirtualizationExceptionArea<'m> {
-    page: &'m Page,
+    page: PhysicalPage<'m>,
 }
 
 impl<'m> VirtualizationExceptionArea<'m> {
@@ -43,8 +47,14 @@ impl<'m> VirtualizationExceptionArea<'m> {
     const BUSY: u64 = 0xFFFF_FFFF << 32;
 
     /// The area that `page` holds.
-    pub const fn new(page: &'m Page) -> Self {
+    pub const fn new(page: PhysicalPage<'m>) -> Self {
         Self { page }
+    }
+
+    /// The value of the field
+    /// [`VE_INFORMATION_ADDRESS`](crate::vmcs::field::VE_INFORMATION_ADDRESS).
+    pub const fn address(&self) -> PhysicalAddress {
+        self.page.address()
     }
 
     /// The exception that is being handled; `None` after it was released.
@@ -57,7 +67,7 @@ impl<'m> VirtualizationExceptionArea<'m> {
             reason: ExitReason(first as u32),
             qualification: EptViolation::from_bits_retain(self.page.read(1)),
             linear_address: self.page.read(2),
-            physical_address: PhysicalAddress(self.page.read(3)),
+            guest_physical_address: GuestPhysicalAddress(self.page.read(3)),
             eptp_index: self.page.read(4) as u16,
         })
     }
@@ -67,7 +77,7 @@ impl<'m> VirtualizationExceptionArea<'m> {
     pub fn write(&self, exception: &VirtualizationException) {
         self.page.write(1, exception.qualification.bits());
         self.page.write(2, exception.linear_address);
-        self.page.write(3, exception.physical_address.0);
+        self.page.write(3, exception.guest_physical_address.0);
         self.page.write(4, exception.eptp_index.into());
         self.page.write(0, Self::BUSY | u64::from(exception.reason.0));
     }
@@ -81,22 +91,23 @@ impl<'m> VirtualizationExceptionArea<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::page::Page;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
         fn what_is_written_is_read(
-            qualification: u64, linear_address: u64, physical_address: u64, eptp_index: u16,
+            qualification: u64, linear_address: u64, guest_physical_address: u64, eptp_index: u16,
         ) {
             let exception = VirtualizationException {
                 reason: ExitReason(48),
                 qualification: EptViolation::from_bits_retain(qualification),
                 linear_address,
-                physical_address: PhysicalAddress(physical_address),
+                guest_physical_address: GuestPhysicalAddress(guest_physical_address),
                 eptp_index,
             };
             let page = Page::new();
-            let area = VirtualizationExceptionArea::new(&page);
+            let area = VirtualizationExceptionArea::new(PhysicalPage::unplaced(&page));
             area.write(&exception);
             prop_assert_eq!(page.read(0), 0xFFFF_FFFF_0000_0030);
             prop_assert_eq!(area.read(), Some(exception));
@@ -112,7 +123,7 @@ mod tests {
                 page.write(index, *word);
             }
             let busy = words[0] >> 32 != 0;
-            prop_assert_eq!(VirtualizationExceptionArea::new(&page).read().is_some(), busy);
+            prop_assert_eq!(VirtualizationExceptionArea::new(PhysicalPage::unplaced(&page)).read().is_some(), busy);
         }
     }
 }

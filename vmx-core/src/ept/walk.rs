@@ -2,12 +2,14 @@
 
 use core::sync::atomic::{Ordering, fence};
 
-use crate::ept::{
-    Entry, EntryFlags, Ept, EptError, GuestPhysicalAddress, Level, MemoryType, PageSize,
-};
+use super::address::{GuestPhysicalAddress, Level, PageSize};
+use super::entry::Entry;
+use super::entry_bits::{BY_CPU, EntryFlags};
+use super::error::EptError;
+use super::memory_type::MemoryType;
+use super::tables::Ept;
 use crate::memory::access::Memory;
 use crate::memory::address::PhysicalAddress;
-use crate::memory::page::Page;
 
 /// Where a guest-physical address leads. Source: SDM, "EPT Translation Mechanism".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,41 +28,20 @@ pub struct Translation {
     pub supervisor_shadow_stack: bool,
 }
 
-/// An entry in its table.
-pub(super) struct Slot<'m> {
-    page: &'m Page,
-    index: usize,
+/// An entry in its table, as it was read.
+#[derive(Clone, Copy)]
+pub(super) struct Slot {
+    /// The table that it is in.
+    pub(super) table: PhysicalAddress,
+    pub(super) index: usize,
     pub(super) level: Level,
-    pub(super) raw: u64,
+    raw: u64,
     pub(super) entry: Entry,
     /// The rights that all tables on the way to it give.
     rights: EntryFlags,
 }
 
-impl Slot<'_> {
-    /// Flags that a CPU may set at any time.
-    const BY_CPU: u64 = EntryFlags::ACCESSED.union(EntryFlags::DIRTY).bits();
-
-    /// Changes the entry to what `new` makes of it, as one atomic step, and returns
-    /// what it was. `new` is asked again if a CPU sets a flag in between; after both
-    /// there is nothing left for a CPU to set.
-    pub(super) fn change(&self, mut new: impl FnMut(u64) -> u64) -> Result<u64, EptError> {
-        let mut old = self.raw;
-        for _ in 0..3 {
-            let wanted = new(old);
-            // Whatever the new entry refers to is complete before it can be seen.
-            fence(Ordering::Release);
-            match self.page.compare_exchange(self.index, old, wanted) {
-                Ok(()) => return Ok(old),
-                Err(now) if (now ^ old) & !Self::BY_CPU == 0 => old = now,
-                Err(_) => return Err(EptError::ChangedMeanwhile),
-            }
-        }
-        Err(EptError::ChangedMeanwhile)
-    }
-}
-
-impl<'m, M: Memory + ?Sized> Ept<'m, M> {
+impl<M: Memory> Ept<M> {
     /// Where a guest-physical address leads, without regard to what the CPU has
     /// cached. Changes nothing, accessed and dirty flags included.
     ///
@@ -75,7 +56,7 @@ impl<'m, M: Memory + ?Sized> Ept<'m, M> {
         };
         let readable_writable = EntryFlags::READ | EntryFlags::WRITE;
         let wanted = EntryFlags::READ | EntryFlags::SUPERVISOR_SHADOW_STACK;
-        let taken_away = EntryFlags::rights(&self.rules).difference(slot.rights);
+        let taken_away = self.rules.rights().difference(slot.rights);
         Ok(Translation {
             address: PhysicalAddress(page.address.0 | page.size.offset(at.0)),
             size: page.size,
@@ -88,7 +69,7 @@ impl<'m, M: Memory + ?Sized> Ept<'m, M> {
 
     /// Walks from the root to an entry that maps a page or is not present, or to the
     /// level `last`. Ends whatever the tables hold: each step goes down one level.
-    pub(super) fn walk(&self, at: GuestPhysicalAddress, last: Level) -> Result<Slot<'m>, EptError> {
+    pub(super) fn walk(&self, at: GuestPhysicalAddress, last: Level) -> Result<Slot, EptError> {
         let mut slot = self.first_slot(at)?;
         while slot.level > last {
             let Entry::Table(table) = slot.entry else { break };
@@ -99,18 +80,18 @@ impl<'m, M: Memory + ?Sized> Ept<'m, M> {
     }
 
     /// The entry of the top-level table.
-    pub(super) fn first_slot(&self, at: GuestPhysicalAddress) -> Result<Slot<'m>, EptError> {
-        self.slot(self.pointer.root(), self.top, at, EntryFlags::rights(&self.rules))
+    pub(super) fn first_slot(&self, at: GuestPhysicalAddress) -> Result<Slot, EptError> {
+        self.slot(self.pointer.root(), self.top, at, self.rules.rights())
     }
 
     /// The entry of the table at `table`, which `slot` references; `None` below an
     /// EPT page table.
     pub(super) fn slot_below(
         &self,
-        slot: &Slot<'m>,
+        slot: &Slot,
         table: PhysicalAddress,
         at: GuestPhysicalAddress,
-    ) -> Result<Option<Slot<'m>>, EptError> {
+    ) -> Result<Option<Slot>, EptError> {
         let Some(below) = slot.level.below() else { return Ok(None) };
         let rights = match slot.entry {
             Entry::Table(entry) => slot.rights & entry.flags,
@@ -126,23 +107,51 @@ impl<'m, M: Memory + ?Sized> Ept<'m, M> {
         level: Level,
         at: GuestPhysicalAddress,
         rights: EntryFlags,
-    ) -> Result<Slot<'m>, EptError> {
-        let page = self.memory.page(table).ok_or(EptError::NoMemory(table))?;
+    ) -> Result<Slot, EptError> {
         let index = level.index(at);
-        let raw = page.read(index);
-        // With the release fence in `Slot::change`: whoever sees the entry sees complete
-        // what it refers to.
+        let raw = self.table(table)?.read(index);
+        // With the release fence in `change`: whoever sees the entry sees complete what
+        // it refers to.
         fence(Ordering::Acquire);
         let entry = Entry::decode(raw, level, &self.rules)
             .map_err(|reason| EptError::Misconfigured { level, reason })?;
-        Ok(Slot { page, index, level, raw, entry, rights })
+        Ok(Slot { table, index, level, raw, entry, rights })
     }
 
-    /// Whether the tables can translate the address: 48 bits with four levels, 57
-    /// with five, and never more than a physical address has.
-    pub(super) fn check_width(&self, at: GuestPhysicalAddress) -> Result<(), EptError> {
-        let walk = if self.top == Level::Pml5 { 57 } else { 48 };
-        let bits = self.rules.width().min(walk);
+    /// Changes an entry to what `new` makes of it, as one atomic step, and returns
+    /// what it was. `new` is asked again if a CPU sets a flag in between; after both
+    /// there is nothing left for a CPU to set.
+    pub(super) fn change(
+        &self,
+        slot: &Slot,
+        mut new: impl FnMut(u64) -> u64,
+    ) -> Result<u64, EptError> {
+        let page = self.table(slot.table)?;
+        let mut old = slot.raw;
+        for _ in 0..3 {
+            let wanted = new(old);
+            // Whatever the new entry refers to is complete before it can be seen.
+            fence(Ordering::Release);
+            match page.compare_exchange(slot.index, old, wanted) {
+                Ok(()) => return Ok(old),
+                Err(now) if (now ^ old) & !BY_CPU.bits() == 0 => old = now,
+                Err(_) => return Err(EptError::ChangedMeanwhile),
+            }
+        }
+        Err(EptError::ChangedMeanwhile)
+    }
+
+    /// How many bits of a guest-physical address the tables can translate: 48 with four
+    /// levels, 57 with five, and never more than a physical address has.
+    pub(super) const fn width(&self) -> u32 {
+        let walk = if matches!(self.top, Level::Pml5) { 57 } else { 48 };
+        let bits = self.rules.width();
+        if bits < walk { bits } else { walk }
+    }
+
+    /// Whether the tables can translate the address.
+    pub(super) const fn check_width(&self, at: GuestPhysicalAddress) -> Result<(), EptError> {
+        let bits = self.width();
         if at.0 >> bits == 0 { Ok(()) } else { Err(EptError::BeyondWidth { address: at.0, bits }) }
     }
 }

@@ -6,11 +6,12 @@
 //!
 //! ```
 //! use vmx_core::control::PrimaryControls;
+//! use vmx_core::cpu::Rflags;
 //! use vmx_core::event::{ActivityState, GuestEventState, InterruptibilityState};
 //!
 //! // An interrupt is pending, but the guest has just executed STI.
 //! let guest = GuestEventState {
-//!     rflags: 1 << 9 | 2,
+//!     rflags: Rflags::IF | Rflags::ALWAYS_ONE,
 //!     interruptibility: InterruptibilityState::BLOCKING_BY_STI,
 //!     activity: ActivityState::ACTIVE,
 //!     injecting: false,
@@ -27,6 +28,7 @@ use core::fmt;
 use crate::event::non_register_state::{ActivityState, InterruptibilityState};
 
 use crate::control::execution::PrimaryControls;
+use crate::cpu::register_bits::Rflags;
 use crate::cpu::vmcs_access::VmcsAccess;
 use crate::vmcs::error::VmxError;
 use crate::vmcs::field;
@@ -35,7 +37,7 @@ use crate::vmcs::field;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GuestEventState {
     /// Guest RFLAGS.
-    pub rflags: u64,
+    pub rflags: Rflags,
     /// Guest interruptibility state.
     pub interruptibility: InterruptibilityState,
     /// Guest activity state.
@@ -79,9 +81,6 @@ impl fmt::Display for BlockedBy {
 impl core::error::Error for BlockedBy {}
 
 impl GuestEventState {
-    /// RFLAGS.IF.
-    const INTERRUPT_FLAG: u64 = 1 << 9;
-
     /// Reads the state from the current VMCS: four fields, each once.
     ///
     /// # Errors
@@ -103,7 +102,7 @@ impl GuestEventState {
         if !matches!(self.activity, ActivityState::ACTIVE | ActivityState::HLT) {
             return Some(BlockedBy::Activity(self.activity));
         }
-        if self.rflags & Self::INTERRUPT_FLAG == 0 {
+        if !self.rflags.contains(Rflags::IF) {
             return Some(BlockedBy::InterruptFlag);
         }
         self.blocked_by_instruction()
@@ -172,7 +171,7 @@ mod tests {
     fn any_state() -> impl Strategy<Value = GuestEventState> {
         (any::<u64>(), 0u32..32, 0u32..6, any::<bool>()).prop_map(
             |(rflags, interruptibility, activity, injecting)| GuestEventState {
-                rflags,
+                rflags: Rflags::from_bits_retain(rflags),
                 interruptibility: InterruptibilityState::from_bits_retain(interruptibility),
                 activity: ActivityState(activity),
                 injecting,
@@ -207,14 +206,14 @@ mod tests {
 
     #[test]
     fn what_blocks_which_event() {
-        let open = GuestEventState { rflags: 1 << 9, ..GuestEventState::default() };
+        let open = GuestEventState { rflags: Rflags::IF, ..GuestEventState::default() };
         let blocked =
             |state: GuestEventState| (state.interrupt_blocked_by(), state.nmi_blocked_by());
         let by = |bits| blocked(GuestEventState { interruptibility: bits, ..open });
         let in_activity = |activity| blocked(GuestEventState { activity, ..open });
         assert_eq!(blocked(open), (None, None));
         assert_eq!(
-            blocked(GuestEventState { rflags: 0, ..open }),
+            blocked(GuestEventState { rflags: Rflags::empty(), ..open }),
             (Some(BlockedBy::InterruptFlag), None)
         );
         use InterruptibilityState as State;

@@ -7,6 +7,7 @@ use super::interruption::{EventType, has_checked_error_code};
 use crate::capability::capabilities::Capabilities;
 use crate::capability::vmx_basic::VmxBasic;
 use crate::control::execution::{PinBasedControls, PrimaryControls, SecondaryControls};
+use crate::cpu::register_bits::{Cr0, Rflags};
 use crate::cpu::vmcs_access::VmcsAccess;
 use crate::event::guest_event_state::GuestEventState;
 use crate::event::non_register_state::{ActivityState, InterruptibilityState};
@@ -36,7 +37,6 @@ impl InjectionContext {
     /// # Errors
     /// [`VmxError`] of the VMREAD that failed.
     pub fn read<V: VmcsAccess>(vmcs: &V, capabilities: &Capabilities) -> Result<Self, VmxError> {
-        const PROTECTION_ENABLE: u64 = 1 << 0;
         let pin_based = vmcs.read(PIN_BASED_CONTROLS)?;
         let primary = vmcs.read(PRIMARY_CONTROLS)?;
         let secondary = if primary.contains(PrimaryControls::ACTIVATE_SECONDARY_CONTROLS) {
@@ -50,7 +50,7 @@ impl InjectionContext {
             basic: capabilities.basic,
             zero_length: capabilities.misc.injects_with_zero_length(),
             monitor_trap_flag: capabilities.primary.allows(PrimaryControls::MONITOR_TRAP_FLAG),
-            protected_mode: !unrestricted || cr0 & PROTECTION_ENABLE != 0,
+            protected_mode: !unrestricted || cr0.contains(Cr0::PE),
             virtual_nmis: pin_based.contains(PinBasedControls::VIRTUAL_NMIS),
             guest: GuestEventState::read(vmcs)?,
         })
@@ -168,7 +168,7 @@ impl Injection {
         if !self.is_allowed_in(guest.activity) {
             return Err(IllegalInjection::Activity(guest.activity));
         }
-        if interrupt && guest.rflags & (1 << 9) == 0 {
+        if interrupt && !guest.rflags.contains(Rflags::IF) {
             return Err(IllegalInjection::InterruptFlag);
         }
         if (interrupt || nmi) && guest.interruptibility.contains(State::BLOCKING_BY_MOV_SS) {

@@ -4,25 +4,28 @@
 //! Conditionally", RDMSR and WRMSR.
 //!
 //! ```
-//! use vmx_core::{MsrBitmap, MsrIndex, Page};
+//! use vmx_core::{MsrBitmap, MsrIndex, Page, PhysicalAddress};
 //! use vmx_core::intercept::{MsrAccess, MsrGroup};
+//! use vmx_core::memory::PhysicalPage;
 //!
 //! // The three registers' bits share a word: one atomic step for all of them.
 //! const SSPS: MsrGroup = MsrGroup::from_pattern(MsrIndex::IA32_PL0_SSP, 0b111).unwrap();
 //!
 //! let page = Page::new();
-//! let bitmap = MsrBitmap::all_exit(&page);
+//! let bitmap = MsrBitmap::all_exit(PhysicalPage::new(&page, PhysicalAddress(0x5000)));
 //! bitmap.set_group(SSPS, MsrAccess::Read, false);
 //! assert!(!bitmap.exits(MsrIndex::IA32_PL2_SSP, MsrAccess::Read));
 //! assert!(bitmap.exits(MsrIndex::IA32_PL2_SSP, MsrAccess::Write));
 //! assert!(bitmap.passing(MsrAccess::Read).eq([0x6A4, 0x6A5, 0x6A6].map(MsrIndex)));
+//! assert_eq!(bitmap.address(), PhysicalAddress(0x5000)); // for `field::MSR_BITMAP`
 //! ```
 
 use core::fmt;
 use core::ops::RangeInclusive;
 
 use crate::intercept::page_bits;
-use crate::memory::page::Page;
+use crate::memory::address::PhysicalAddress;
+use crate::memory::physical::PhysicalPage;
 use crate::msr::index::MsrIndex;
 
 /// MSRs in each of the bitmap's two ranges, which start at 0 and C0000000h.
@@ -65,46 +68,52 @@ impl MsrAccess {
 /// next VM entry.
 ///
 /// ```
-/// use vmx_core::{MsrBitmap, MsrIndex, Page};
+/// use vmx_core::{MsrBitmap, MsrIndex, Page, PhysicalAddress};
 /// use vmx_core::intercept::MsrAccess;
+/// use vmx_core::memory::PhysicalPage;
 /// let page = Page::new();
-/// let bitmap = MsrBitmap::all_exit(&page);
-/// bitmap.set_exits(MsrIndex::IA32_PL0_SSP, MsrAccess::Read, false)?;
+/// let bitmap = MsrBitmap::all_exit(PhysicalPage::new(&page, PhysicalAddress(0x5000)));
+/// bitmap.pass(MsrIndex::IA32_PL0_SSP, MsrAccess::Read)?;
 /// assert!(!bitmap.exits(MsrIndex::IA32_PL0_SSP, MsrAccess::Read));
 /// assert!(bitmap.exits(MsrIndex::IA32_PL0_SSP, MsrAccess::Write));
-/// assert!(bitmap.set_exits(MsrIndex(0x4000_0000), MsrAccess::Read, false).is_err());
+/// assert!(bitmap.pass(MsrIndex(0x4000_0000), MsrAccess::Read).is_err()); // always exits
 /// # Ok::<(), vmx_core::intercept::OutsideMsrBitmap>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct MsrBitmap<'m> {
-    page: &'m Page,
+    page: PhysicalPage<'m>,
 }
 
 impl<'m> MsrBitmap<'m> {
     /// A bitmap in `page`, which is overwritten: every access exits.
-    pub fn all_exit(page: &'m Page) -> Self {
+    pub fn all_exit(page: PhysicalPage<'m>) -> Self {
         page.fill(u64::MAX);
         Self { page }
     }
 
     /// A bitmap in `page`, which is overwritten: only accesses to MSRs outside
     /// both ranges exit.
-    pub fn none_exits(page: &'m Page) -> Self {
+    pub fn none_exits(page: PhysicalPage<'m>) -> Self {
         page.fill(0);
         Self { page }
     }
 
     /// The bitmap that `page` holds already.
-    pub const fn from_page(page: &'m Page) -> Self {
+    pub const fn from_page(page: PhysicalPage<'m>) -> Self {
         Self { page }
     }
 
     /// A bitmap in `page`, which is overwritten: an access exits if it exits by
     /// `a` or by `b`. This is the bitmap of a nested guest, whose accesses exit
     /// if either hypervisor wants it. What changes meanwhile may be missed.
-    pub fn exits_by_either(page: &'m Page, a: &MsrBitmap<'_>, b: &MsrBitmap<'_>) -> Self {
-        page_bits::write_or(page, a.page, b.page);
+    pub fn exits_by_either(page: PhysicalPage<'m>, a: &MsrBitmap<'_>, b: &MsrBitmap<'_>) -> Self {
+        page_bits::write_or(&page, &a.page, &b.page);
         Self { page }
+    }
+
+    /// The value of the field [`MSR_BITMAP`](crate::vmcs::field::MSR_BITMAP).
+    pub const fn address(&self) -> PhysicalAddress {
+        self.page.address()
     }
 
     /// Whether the access exits; always for an MSR outside both ranges.
@@ -116,23 +125,23 @@ impl<'m> MsrBitmap<'m> {
         }
     }
 
-    /// Makes the access exit, or pass through to the CPU.
+    /// Makes the access exit. An MSR outside both ranges always does.
+    #[inline]
+    pub fn intercept(&self, msr: MsrIndex, access: MsrAccess) {
+        if let Some(group) = MsrGroup::one(msr) {
+            self.set_group(group, access, true);
+        }
+    }
+
+    /// Lets the access pass through to the CPU.
     ///
     /// # Errors
-    /// [`OutsideMsrBitmap`] if the MSR has no bit and shall pass through: the
-    /// architecture has no way to let it.
+    /// [`OutsideMsrBitmap`] if the MSR has no bit: the architecture has no way to
+    /// let it.
     #[inline]
-    pub fn set_exits(
-        &self,
-        msr: MsrIndex,
-        access: MsrAccess,
-        exits: bool,
-    ) -> Result<(), OutsideMsrBitmap> {
-        match MsrGroup::one(msr) {
-            Some(group) => self.set_group(group, access, exits),
-            None if exits => {}
-            None => return Err(OutsideMsrBitmap(msr)),
-        }
+    pub fn pass(&self, msr: MsrIndex, access: MsrAccess) -> Result<(), OutsideMsrBitmap> {
+        let group = MsrGroup::one(msr).ok_or(OutsideMsrBitmap(msr))?;
+        self.set_group(group, access, false);
         Ok(())
     }
 
@@ -148,51 +157,61 @@ impl<'m> MsrBitmap<'m> {
         }
     }
 
-    /// Makes the access to every MSR from the first to the last exit, or pass
-    /// through to the CPU. A range that ends before it starts is empty.
+    /// Makes the access to every MSR from the first to the last exit. A range that
+    /// ends before it starts is empty.
+    pub fn intercept_range(&self, msrs: RangeInclusive<MsrIndex>, access: MsrAccess) {
+        self.set_range(msrs.start().0, msrs.end().0, access, true);
+    }
+
+    /// Lets the access to every MSR from the first to the last pass through to the
+    /// CPU. A range that ends before it starts is empty.
     ///
     /// # Errors
-    /// [`OutsideMsrBitmap`] with the first MSR of the range that has no bit, if the
-    /// range shall pass through; nothing has changed then.
+    /// [`OutsideMsrBitmap`] with the first MSR of the range that has no bit; nothing
+    /// has changed then.
     ///
     /// ```
-    /// # use vmx_core::{MsrBitmap, MsrIndex, Page};
+    /// # use vmx_core::{MsrBitmap, MsrIndex, Page, PhysicalAddress};
     /// # use vmx_core::intercept::MsrAccess;
+    /// # use vmx_core::memory::PhysicalPage;
     /// # let page = Page::new();
-    /// # let bitmap = MsrBitmap::all_exit(&page);
-    /// let x2apic = MsrIndex(0x800)..=MsrIndex(0x8FF);
-    /// assert!(bitmap.set_range(x2apic, MsrAccess::Read, false).is_ok());
+    /// # let bitmap = MsrBitmap::all_exit(PhysicalPage::new(&page, PhysicalAddress(0x5000)));
+    /// bitmap.pass_range(MsrIndex::X2APIC, MsrAccess::Read)?;
     /// let too_far = MsrIndex(0x1FF0)..=MsrIndex(0x2010);
-    /// let error = bitmap.set_range(too_far, MsrAccess::Read, false).unwrap_err();
+    /// let error = bitmap.pass_range(too_far, MsrAccess::Read).unwrap_err();
     /// assert_eq!(error.0, MsrIndex(0x2000));
+    /// # Ok::<(), vmx_core::intercept::OutsideMsrBitmap>(())
     /// ```
-    pub fn set_range(
+    pub fn pass_range(
         &self,
         msrs: RangeInclusive<MsrIndex>,
         access: MsrAccess,
-        exits: bool,
     ) -> Result<(), OutsideMsrBitmap> {
         let (first, last) = (msrs.start().0, msrs.end().0);
-        if first > last {
-            return Ok(());
-        }
-        if !exits && let Some(msr) = first_outside(first, last) {
+        if first <= last
+            && let Some(msr) = first_outside(first, last)
+        {
             return Err(OutsideMsrBitmap(msr));
         }
+        self.set_range(first, last, access, false);
+        Ok(())
+    }
+
+    /// Sets or clears the bits of those MSRs from `first` to `last` that have one.
+    fn set_range(&self, first: u32, last: u32, access: MsrAccess, exits: bool) {
         for (base, bit) in [(0, 0), (HIGH, RANGE)] {
             let low = first.max(base);
             let high = last.min(base + RANGE - 1);
             if low <= high {
                 let position = |msr: u32| access.first_word() * 64 + (msr - base + bit) as usize;
-                page_bits::set_range(self.page, position(low), position(high), exits);
+                page_bits::set_range(&self.page, position(low), position(high), exits);
             }
         }
-        Ok(())
     }
 
     /// The MSRs whose access passes through, in ascending order.
     pub fn passing(&self, access: MsrAccess) -> impl Iterator<Item = MsrIndex> + 'm {
-        page_bits::zeros(self.page, access.first_word(), WORDS).map(|bit| {
+        page_bits::zeros(self.page.contents(), access.first_word(), WORDS).map(|bit| {
             let bit = bit as u32;
             MsrIndex(if bit < RANGE { bit } else { HIGH + (bit - RANGE) })
         })

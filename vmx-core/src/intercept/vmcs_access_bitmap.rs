@@ -2,22 +2,26 @@
 //! shadow VMCS without an exit. Source: SDM, "VMCS Shadowing Bitmap Addresses".
 //!
 //! ```
-//! use vmx_core::Page;
+//! use vmx_core::{Page, PhysicalAddress};
 //! use vmx_core::intercept::VmcsAccessBitmap;
+//! use vmx_core::memory::PhysicalPage;
 //! use vmx_core::vmcs::field;
 //! use vmx_core::vmcs::field::Encoding;
 //! let page = Page::new();
-//! let vmread = VmcsAccessBitmap::all_exit(&page);
-//! vmread.set_exits(field::GUEST_RIP.encoding(), false)?;
+//! let vmread = VmcsAccessBitmap::all_exit(PhysicalPage::new(&page, PhysicalAddress(0x5000)));
+//! vmread.pass(field::GUEST_RIP.encoding())?;
 //! assert!(!vmread.exits(field::GUEST_RIP.encoding()));
-//! assert!(vmread.set_exits(Encoding(0x8000), false).is_err());
+//! assert!(vmread.pass(Encoding(0x8000)).is_err()); // always exits
+//! assert_eq!(vmread.address(), PhysicalAddress(0x5000)); // for `field::VMREAD_BITMAP_ADDRESS`
 //! # Ok::<(), vmx_core::intercept::OutsideVmcsAccessBitmap>(())
 //! ```
 
 use core::fmt;
 
 use crate::intercept::page_bits;
-use crate::memory::page::{PAGE_WORDS, Page};
+use crate::memory::address::PhysicalAddress;
+use crate::memory::page::PAGE_WORDS;
+use crate::memory::physical::PhysicalPage;
 use crate::vmcs::field::encoding::Encoding;
 
 /// A view of a page as VMREAD or VMWRITE bitmap. A 1 bit means that the instruction
@@ -25,19 +29,26 @@ use crate::vmcs::field::encoding::Encoding;
 /// that the link pointer names. An encoding above 7FFFh has no bit and always exits.
 #[derive(Clone, Copy, Debug)]
 pub struct VmcsAccessBitmap<'m> {
-    page: &'m Page,
+    page: PhysicalPage<'m>,
 }
 
 impl<'m> VmcsAccessBitmap<'m> {
     /// A bitmap in `page`, which is overwritten: the instruction always exits.
-    pub fn all_exit(page: &'m Page) -> Self {
+    pub fn all_exit(page: PhysicalPage<'m>) -> Self {
         page.fill(u64::MAX);
         Self { page }
     }
 
     /// The bitmap that `page` holds already.
-    pub const fn from_page(page: &'m Page) -> Self {
+    pub const fn from_page(page: PhysicalPage<'m>) -> Self {
         Self { page }
+    }
+
+    /// The value of the field
+    /// [`VMREAD_BITMAP_ADDRESS`](crate::vmcs::field::VMREAD_BITMAP_ADDRESS) or
+    /// [`VMWRITE_BITMAP_ADDRESS`](crate::vmcs::field::VMWRITE_BITMAP_ADDRESS).
+    pub const fn address(&self) -> PhysicalAddress {
+        self.page.address()
     }
 
     /// Whether the instruction exits for a field.
@@ -48,23 +59,26 @@ impl<'m> VmcsAccessBitmap<'m> {
         }
     }
 
-    /// Makes the instruction exit for a field, or go to the shadow VMCS.
+    /// Makes the instruction exit for a field. For one without a bit it always does.
+    pub fn intercept(&self, field: Encoding) {
+        if let Some(bit) = bit_of(field) {
+            self.page.set_bits(bit / 64, 1 << (bit % 64));
+        }
+    }
+
+    /// Lets the instruction go to the shadow VMCS for a field.
     ///
     /// # Errors
-    /// [`OutsideVmcsAccessBitmap`] if the encoding has no bit and shall not exit.
-    pub fn set_exits(&self, field: Encoding, exits: bool) -> Result<(), OutsideVmcsAccessBitmap> {
-        match bit_of(field) {
-            Some(bit) if exits => self.page.set_bits(bit / 64, 1 << (bit % 64)),
-            Some(bit) => self.page.clear_bits(bit / 64, 1 << (bit % 64)),
-            None if exits => {}
-            None => return Err(OutsideVmcsAccessBitmap(field)),
-        }
+    /// [`OutsideVmcsAccessBitmap`] if the encoding has no bit: it always exits.
+    pub fn pass(&self, field: Encoding) -> Result<(), OutsideVmcsAccessBitmap> {
+        let bit = bit_of(field).ok_or(OutsideVmcsAccessBitmap(field))?;
+        self.page.clear_bits(bit / 64, 1 << (bit % 64));
         Ok(())
     }
 
     /// The encodings for which the instruction does not exit, in ascending order.
     pub fn passing(&self) -> impl Iterator<Item = Encoding> + 'm {
-        page_bits::zeros(self.page, 0, PAGE_WORDS).map(|bit| Encoding(bit as u32))
+        page_bits::zeros(self.page.contents(), 0, PAGE_WORDS).map(|bit| Encoding(bit as u32))
     }
 }
 
@@ -88,6 +102,7 @@ impl core::error::Error for OutsideVmcsAccessBitmap {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::page::Page;
     use proptest::prelude::*;
 
     proptest! {
@@ -97,14 +112,14 @@ mod tests {
             b in prop_oneof![0u32..0x8010, any::<u32>()],
         ) {
             let page = Page::new();
-            let bitmap = VmcsAccessBitmap::all_exit(&page);
+            let bitmap = VmcsAccessBitmap::all_exit(PhysicalPage::unplaced(&page));
             let inside = a < 0x8000;
-            prop_assert_eq!(bitmap.set_exits(Encoding(a), false).is_ok(), inside);
+            prop_assert_eq!(bitmap.pass(Encoding(a)).is_ok(), inside);
             prop_assert_eq!(bitmap.exits(Encoding(a)), !inside);
             prop_assert!(a == b || bitmap.exits(Encoding(b)));
             let passing = inside.then_some(Encoding(a));
             prop_assert!(bitmap.passing().eq(passing));
-            prop_assert!(bitmap.set_exits(Encoding(a), true).is_ok());
+            bitmap.intercept(Encoding(a));
             prop_assert!(bitmap.exits(Encoding(a)));
         }
     }

@@ -24,4 +24,10 @@ impl<M: Memory + ?Sized> Memory for &M {
     }
 }
 
+impl<M: Memory + ?Sized> Memory for &mut M {
+    fn page(&self, address: PhysicalAddress) -> Option<&Page> {
+        (**self).page(address)
+    }
+}
+
 static_assertions::assert_obj_safe!(Memory);

@@ -23,10 +23,12 @@ pub(crate) mod held;
 pub(crate) mod linear_address;
 pub(crate) mod owner;
 pub(crate) mod page;
+pub(crate) mod physical;
 
 pub use access::Memory;
 pub use address::PhysicalAddress;
 pub use frame::Frame;
 pub use linear_address::LinearAddressWidth;
-pub use owner::{PageOwner, PhysicalPage};
+pub use owner::PageOwner;
 pub use page::{OutsidePage, PAGE_SIZE, PAGE_WORDS, Page};
+pub use physical::{Physical, PhysicalPage};

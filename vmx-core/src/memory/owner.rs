@@ -2,6 +2,7 @@
 
 use super::address::PhysicalAddress;
 use super::page::Page;
+use super::physical::PhysicalPage;
 
 /// The owner of one page: an allocator's box, a kernel's frame, a `'static` borrow.
 ///
@@ -55,33 +56,6 @@ pub unsafe trait PageOwner {
     /// Both at once, for a bitmap or another structure that the VMCS points to.
     fn physical_page(&self) -> PhysicalPage<'_> {
         PhysicalPage::new(self.page(), self.address())
-    }
-}
-
-/// A page and where it is in physical memory, borrowed.
-///
-/// The address is what somebody says: it is not acted on before VM entry, whose
-/// contract covers what the VMCS points to.
-#[derive(Clone, Copy, Debug)]
-pub struct PhysicalPage<'m> {
-    page: &'m Page,
-    address: PhysicalAddress,
-}
-
-impl<'m> PhysicalPage<'m> {
-    /// `page`, which is at `address`.
-    pub const fn new(page: &'m Page, address: PhysicalAddress) -> Self {
-        Self { page, address }
-    }
-
-    /// The page.
-    pub const fn page(self) -> &'m Page {
-        self.page
-    }
-
-    /// Its physical address, as the VMCS wants it.
-    pub const fn address(self) -> PhysicalAddress {
-        self.address
     }
 }
 

@@ -1,6 +1,7 @@
 //! MSR numbers.
 
 use core::fmt;
+use core::ops::RangeInclusive;
 
 /// The number of a model-specific register, as in ECX of RDMSR and WRMSR.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,8 +25,16 @@ impl MsrIndex {
     pub const IA32_PL3_SSP: Self = Self(0x6A7);
     /// IA32_INTERRUPT_SSP_TABLE_ADDR: base of the interrupt SSP table.
     pub const IA32_INTERRUPT_SSP_TABLE_ADDR: Self = Self(0x6A8);
+    /// 800h to 8FFh: the local APIC's registers in x2APIC mode. The register at the
+    /// byte offset n of the APIC page is MSR 800h + n / 16.
+    pub const X2APIC: RangeInclusive<Self> = Self(0x800)..=Self(0x8FF);
     /// IA32_XSS: the supervisor state components that XSAVES and XRSTORS manage.
     pub const IA32_XSS: Self = Self(0xDA0);
+
+    /// Whether it is one of [`X2APIC`](Self::X2APIC).
+    pub const fn is_x2apic(self) -> bool {
+        Self::X2APIC.start().0 <= self.0 && self.0 <= Self::X2APIC.end().0
+    }
 }
 
 impl fmt::Debug for MsrIndex {

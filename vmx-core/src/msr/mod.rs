@@ -12,4 +12,4 @@ pub(crate) mod named;
 pub(crate) mod value;
 
 pub use index::MsrIndex;
-pub use named::NamedMsr;
+pub use named::{NamedMsr, VariableMtrr};

@@ -157,7 +157,7 @@ pub const fn check_load_entry(entry: &MsrEntry, context: &MsrContext) -> Result<
     }
     match entry.msr.0 {
         numbers::FS_BASE | numbers::GS_BASE => Err(NotLoadable::SegmentBase),
-        0x800..=0x8FF => Err(NotLoadable::X2Apic),
+        _ if entry.msr.is_x2apic() => Err(NotLoadable::X2Apic),
         numbers::SMM_MONITOR_CONTROL => Err(NotLoadable::SystemManagementMode),
         numbers::BIOS_UPDATE_TRIGGER | numbers::BIOS_SIGNATURE => Err(NotLoadable::ModelSpecific),
         _ if is_read_only(entry.msr) => Err(NotLoadable::ReadOnly),

@@ -9,11 +9,12 @@
 //!
 //! ```
 //! use vmx_core::msr_list::{MsrContext, MsrEntry, MsrList, MsrListUse, NotLoadable, Refused};
-//! use vmx_core::{MsrIndex, Page};
-//! use vmx_core::memory::LinearAddressWidth;
+//! use vmx_core::{MsrIndex, Page, PhysicalAddress};
+//! use vmx_core::memory::{LinearAddressWidth, Physical};
 //!
 //! let pages = [Page::new()];
-//! let mut list = MsrList::empty(&pages, MsrListUse::LOAD | MsrListUse::STORE, 512);
+//! let pages = Physical::new(&pages[..], PhysicalAddress(0x5000));
+//! let mut list = MsrList::empty(pages, MsrListUse::LOAD | MsrListUse::STORE, 512);
 //! let context = MsrContext {
 //!     shadow_stacks: true,
 //!     ..MsrContext::minimal(LinearAddressWidth::Bits48)
@@ -22,7 +23,8 @@
 //! let misaligned = MsrEntry::new(MsrIndex::IA32_PL1_SSP, 0x8001);
 //! let refused = Refused::Load(NotLoadable::Misaligned);
 //! assert_eq!(list.push(misaligned, &context), Err(refused));
-//! assert_eq!(list.count(), 1); // goes into the list's count field
+//! // For the list's two fields:
+//! assert_eq!((list.address(), list.count()), (PhysicalAddress(0x5000), 1));
 //! # Ok::<(), Refused>(())
 //! ```
 
@@ -39,6 +41,7 @@ pub use store::{NotStorable, check_store_entry};
 use crate::memory::access::Memory;
 use crate::memory::address::PhysicalAddress;
 use crate::memory::page::{PAGE_WORDS, Page};
+use crate::memory::physical::Physical;
 use crate::msr::index::MsrIndex;
 
 /// 64-bit words in an entry.
@@ -105,11 +108,11 @@ bitflags! {
 /// A view of pages as a list of MSRs, processed in the order of the entries.
 ///
 /// The pages follow each other in physical memory too: the CPU knows only the
-/// address of the first. Put it into the list's address field, and
-/// [`count`](Self::count) into its count field after every change.
+/// address of the first. Put [`address`](Self::address) into the list's address field,
+/// and [`count`](Self::count) into its count field after every change.
 #[derive(Debug)]
 pub struct MsrList<'m> {
-    pages: &'m [Page],
+    pages: Physical<'m, [Page]>,
     uses: MsrListUse,
     count: usize,
     capacity: usize,
@@ -119,10 +122,16 @@ impl<'m> MsrList<'m> {
     /// A list without entries in `pages`, for at most `limit` entries: 512 * (N + 1),
     /// N from IA32_VMX_MISC\[27:25\]. Beyond it the CPU's behaviour is undefined.
     /// A page has room for 256. Source: SDM, "Miscellaneous Data".
-    pub const fn empty(pages: &'m [Page], uses: MsrListUse, limit: u32) -> Self {
-        let room = pages.len().saturating_mul(ENTRIES_PER_PAGE);
+    pub const fn empty(pages: Physical<'m, [Page]>, uses: MsrListUse, limit: u32) -> Self {
+        let room = pages.contents().len().saturating_mul(ENTRIES_PER_PAGE);
         let limit = limit as usize;
         Self { pages, uses, count: 0, capacity: if limit < room { limit } else { room } }
+    }
+
+    /// Where the list is: the value of its address field, such as
+    /// [`VM_ENTRY_MSR_LOAD_ADDRESS`](crate::vmcs::field::VM_ENTRY_MSR_LOAD_ADDRESS).
+    pub const fn address(&self) -> PhysicalAddress {
+        self.pages.address()
     }
 
     /// How many entries there are: the value of the list's count field.

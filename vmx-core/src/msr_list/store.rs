@@ -58,7 +58,7 @@ pub const fn check_store_entry(entry: &MsrEntry, context: &MsrContext) -> Result
         return Err(NotStorable::ReservedBits);
     }
     match entry.msr.0 {
-        0x800..=0x8FF => Err(NotStorable::X2Apic),
+        _ if entry.msr.is_x2apic() => Err(NotStorable::X2Apic),
         numbers::SMBASE => Err(NotStorable::SystemManagementMode),
         numbers::BIOS_UPDATE_TRIGGER | numbers::BIOS_SIGNATURE => Err(NotStorable::ModelSpecific),
         numbers::PREDICTION_COMMAND | numbers::FLUSH_COMMAND => Err(NotStorable::WriteOnly),

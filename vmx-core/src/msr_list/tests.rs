@@ -145,16 +145,22 @@ fn efer_and_pat() {
 #[test]
 fn a_list_ends_at_its_limit_or_its_pages() {
     let pages: [Page; 3] = core::array::from_fn(|_| Page::new());
-    assert_eq!(MsrList::empty(&pages[..1], MsrListUse::LOAD, 512).capacity(), 256);
-    assert_eq!(MsrList::empty(&pages, MsrListUse::LOAD, 512).capacity(), 512);
-    let mut list = MsrList::empty(&pages, MsrListUse::LOAD, 512);
+    assert_eq!(
+        MsrList::empty(Physical::unplaced(&pages[..1]), MsrListUse::LOAD, 512).capacity(),
+        256
+    );
+    assert_eq!(
+        MsrList::empty(Physical::unplaced(&pages[..]), MsrListUse::LOAD, 512).capacity(),
+        512
+    );
+    let mut list = MsrList::empty(Physical::unplaced(&pages[..]), MsrListUse::LOAD, 512);
     for value in 0..512 {
         list.push(MsrEntry::new(MsrIndex(0x174), value), &FULL).unwrap();
     }
     assert_eq!(list.push(MsrEntry::new(MsrIndex(0x174), 0), &FULL), Err(Refused::Full));
     assert_eq!(list.get(511).unwrap().value, 511);
     assert_eq!(list.get(512), None);
-    assert!(MsrList::empty(&[], MsrListUse::LOAD, 512).get(0).is_none());
+    assert!(MsrList::empty(Physical::unplaced(&[][..]), MsrListUse::LOAD, 512).get(0).is_none());
 }
 
 #[test]
@@ -162,8 +168,14 @@ fn a_list_judges_by_its_uses() {
     let pages = [Page::new()];
     let entry = MsrEntry::new(MsrIndex(0xC000_0100), 0);
     let refused = Refused::Load(NotLoadable::SegmentBase);
-    assert_eq!(MsrList::empty(&pages, MsrListUse::all(), 9).push(entry, &FULL), Err(refused));
-    assert_eq!(MsrList::empty(&pages, MsrListUse::STORE, 9).push(entry, &FULL), Ok(0));
+    assert_eq!(
+        MsrList::empty(Physical::unplaced(&pages[..]), MsrListUse::all(), 9).push(entry, &FULL),
+        Err(refused)
+    );
+    assert_eq!(
+        MsrList::empty(Physical::unplaced(&pages[..]), MsrListUse::STORE, 9).push(entry, &FULL),
+        Ok(0)
+    );
     assert_eq!(
         refused.to_string(),
         "not for an MSR-load list: IA32_FS_BASE and IA32_GS_BASE have VMCS fields"
@@ -180,7 +192,7 @@ fn entries_are_where_the_cpu_reads_them() {
         }
     }
     let memory = Pages([Page::new(), Page::new()]);
-    let mut list = MsrList::empty(&memory.0, MsrListUse::LOAD, 512);
+    let mut list = MsrList::empty(Physical::unplaced(&memory.0[..]), MsrListUse::LOAD, 512);
     for value in 0..300 {
         list.push(MsrEntry::new(MsrIndex(0x1000 + value as u32), value), &FULL).unwrap();
     }
@@ -201,7 +213,7 @@ proptest! {
         steps in proptest::collection::vec((0u8..4, 0usize..12, any::<u64>()), 0..60),
     ) {
         let pages = [Page::new()];
-        let mut list = MsrList::empty(&pages, MsrListUse::all(), 8);
+        let mut list = MsrList::empty(Physical::unplaced(&pages[..]), MsrListUse::all(), 8);
         let mut model: Vec<MsrEntry> = Vec::new();
         for (step, position, value) in steps {
             let entry = MsrEntry::new(MsrIndex(0x1000 + (value % 5) as u32), value);

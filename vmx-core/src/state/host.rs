@@ -21,6 +21,7 @@ use crate::control::exit::{ExitControls, SecondaryExitControls};
 use crate::control::set::ControlSet;
 use crate::cpu::control_registers::ControlRegisters;
 use crate::cpu::msr::Msr;
+use crate::cpu::register_bits::{Cr0, Cr4};
 use crate::cpu::segments::{SegmentState, Segments};
 use crate::cpu::vmcs_access::VmcsAccess;
 use crate::msr::named::NamedMsr;
@@ -35,9 +36,9 @@ use crate::vmcs::field;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // Each field is the register of its name.
 pub struct HostState {
-    pub cr0: u64,
+    pub cr0: Cr0,
     pub cr3: u64,
-    pub cr4: u64,
+    pub cr4: Cr4,
     pub segments: SegmentState,
     pub fs_base: u64,
     pub gs_base: u64,

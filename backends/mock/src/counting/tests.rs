@@ -176,28 +176,28 @@ fn extended_state() {
 fn control_registers() {
     let read = run(
         |cpu| {
-            cpu.expect_read_cr0().once().return_const(10u64);
+            cpu.expect_read_cr0().once().return_const(Cr0::from_bits_retain(10));
             cpu.expect_read_cr2().once().return_const(12u64);
             cpu.expect_read_cr3().once().return_const(13u64);
-            cpu.expect_read_cr4().once().return_const(14u64);
+            cpu.expect_read_cr4().once().return_const(Cr4::from_bits_retain(14));
         },
-        |cpu| [cpu.read_cr0(), cpu.read_cr2(), cpu.read_cr3(), cpu.read_cr4()],
+        |cpu| [cpu.read_cr0().bits(), cpu.read_cr2(), cpu.read_cr3(), cpu.read_cr4().bits()],
     );
     assert_eq!(read, ([10, 12, 13, 14], Counts { control_register_reads: 4, ..Counts::default() }));
     let cr0 = run(
         |cpu| {
-            cpu.expect_write_cr0().with(eq(20)).once().return_const(());
+            cpu.expect_write_cr0().with(eq(Cr0::PG)).once().return_const(());
         },
         // SAFETY: no CPU is behind it.
-        |cpu| unsafe { cpu.write_cr0(20) },
+        |cpu| unsafe { cpu.write_cr0(Cr0::PG) },
     );
     assert_eq!(cr0.1, Counts { control_register_writes: 1, ..Counts::default() });
     let cr4 = run(
         |cpu| {
-            cpu.expect_write_cr4().with(eq(24)).once().return_const(());
+            cpu.expect_write_cr4().with(eq(Cr4::PAE)).once().return_const(());
         },
         // SAFETY: no CPU is behind it.
-        |cpu| unsafe { cpu.write_cr4(24) },
+        |cpu| unsafe { cpu.write_cr4(Cr4::PAE) },
     );
     assert_eq!(cr4.1, Counts { control_register_writes: 1, ..Counts::default() });
 }

@@ -157,7 +157,7 @@ fn same_registers() -> Result<(), Failure> {
     let registers = || {
         [
             control_registers::cr0(),
-            control_registers::cr4(),
+            control_registers::cr4().bits(),
             // SAFETY: every 64-bit CPU has the MSR; reading has no effect.
             unsafe { x86::msr::rdmsr(x86::msr::IA32_EFER) },
             extended_state::xcr0(),

@@ -4,6 +4,7 @@ use cet_policy::{CpuCet, GuestCet, HostCet, HostMode, HostXss, VcpuCet, XsaveBac
 use vmx_bare_metal::BareMetal;
 use vmx_core::cet::{CET_S, Ssp, SspRegister};
 use vmx_core::cpu::{Msr, SupervisorSsp};
+use vmx_core::memory::PhysicalPage;
 use vmx_core::vmcs::FieldValues;
 use vmx_core::{Capabilities, MsrBitmap, MsrIndex, Page};
 
@@ -27,7 +28,7 @@ pub(super) fn xsaves_without_xss() -> ExitKind {
 /// Whether the guest's values and the host's came through.
 fn put_without_xss(mode: HostMode) -> Result<bool, cet_policy::Error> {
     static BITMAP: Page = Page::new();
-    let bitmap = MsrBitmap::all_exit(&BITMAP);
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&BITMAP));
     // SAFETY: ring 0 of the running CPU, whose exceptions have handlers; nothing uses shadow
     // stacks while this runs.
     let mut cpu = unsafe { BareMetal::new() };

@@ -3,7 +3,9 @@
 //! The image itself is compiled without SSE; guests and the XSAVE-backed
 //! policy need the state to be enabled.
 
-use crate::registers::control_registers::{self, Cr4};
+use vmx_core::cpu::Cr4;
+
+use crate::registers::control_registers;
 
 /// XCR0 as the image runs: x87 and SSE state.
 const XCR0: u64 = 0b11;
@@ -35,7 +37,7 @@ pub(crate) fn enable() {
 
 /// Reads XCR0; 0 if the processor has no XSAVE.
 pub(crate) fn xcr0() -> u64 {
-    if control_registers::cr4() & Cr4::OSXSAVE == 0 {
+    if !control_registers::cr4().contains(Cr4::OSXSAVE) {
         return 0;
     }
     let (low, high): (u32, u32);

@@ -14,8 +14,10 @@ use core::ffi::c_void;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use vmx_core::cpu::Cr4;
+
 use crate::processors::number::{MOST, Number, PerProcessor};
-use crate::registers::control_registers::{self, Cr4};
+use crate::registers::control_registers;
 use crate::system::descriptors::{DOUBLE_FAULT_IST, NMI_IST};
 use crate::system::paging::{self, MappingError, PAGE_SIZE, Page};
 

@@ -5,13 +5,14 @@ use vmx_core::control::ControlSet;
 use vmx_core::control::{
     EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
 };
-use vmx_core::cpu::{ControlRegisters, VmcsAccess};
+use vmx_core::cpu::{ControlRegisters, Cr4, VmcsAccess};
 use vmx_core::entry_check::{Circumstances, ExampleGuest, Outcome};
 use vmx_core::ept::{
-    EntryFlags, Ept, EptPointer, EptPointerFlags, EptRules, Existing, GuestPhysicalAddress, Level,
-    MemoryType, PageEntry, PageSize, TablePages,
+    EntryFlags, Ept, EptPointer, EptPointerFlags, EptRules, GuestPhysicalAddress, Level,
+    MemoryType, TablePages,
 };
 use vmx_core::exit::ExitReason;
+use vmx_core::memory::Physical;
 use vmx_core::msr_list::MsrEntry;
 use vmx_core::state::HostState;
 use vmx_core::state::{GuestCetState, GuestState32, GuestState64, GuestStateReal};
@@ -175,7 +176,6 @@ impl<'a> Bench<'a> {
     /// Paged by 4-MiB pages that map memory to itself.
     fn make_32_bit(&self, values: &mut FieldValues) -> Result<(), VmxError> {
         const PRESENT_WRITABLE_LARGE: u64 = 0x83;
-        const CR4_PSE: u64 = 1 << 4;
         for word in 0..8 {
             let entry = |index: u64| index << 22 | PRESENT_WRITABLE_LARGE;
             PAGE_DIRECTORY.write(word, entry(2 * word as u64) | entry(2 * word as u64 + 1) << 32);
@@ -185,7 +185,7 @@ impl<'a> Bench<'a> {
             eip: address_of(&GUEST_CODE).0 as u32,
             esp: stack_top() as u32,
             cr3: address_of(&PAGE_DIRECTORY).0 as u32,
-            cr4: CR4_PSE,
+            cr4: Cr4::PSE,
             tss: (0, 0x67),
             ..GuestState32::default()
         };
@@ -199,7 +199,7 @@ impl<'a> Bench<'a> {
         }
         let secondary = values.get(field::SECONDARY_CONTROLS).unwrap_or_default();
         values.set(field::SECONDARY_CONTROLS, secondary | UNRESTRICTED);
-        values.set(field::EPT_POINTER, self.identity_ept()?.bits());
+        values.set(field::EPT_POINTER, self.identity_ept()?);
         let entry = Self::leave_ia32e_mode(values);
         let code_base = address_of(&GUEST_CODE).0 as u32;
         let guest = GuestStateReal { code_base, ..GuestStateReal::at(0, 0) };
@@ -207,25 +207,14 @@ impl<'a> Bench<'a> {
     }
 
     fn identity_ept(&self) -> Option<EptPointer> {
-        let width = u8::try_from(self.capabilities.physical_address_width).ok()?;
-        let rules = EptRules::new(self.capabilities.ept_vpid, width);
-        let tables = TablePages::new(&EPT_TABLES, address_of(EPT_TABLES.first()?));
-        let mut frames = tables.frames();
+        let rules =
+            EptRules::new(self.capabilities.ept_vpid, self.capabilities.physical_address_width);
+        let pages = Physical::new(&EPT_TABLES[..], address_of(EPT_TABLES.first()?));
         let (flags, kind) = (EptPointerFlags::default(), MemoryType::WriteBack);
-        let pointer = EptPointer::new(frames.next()?, Level::Pml4, kind, flags, &rules).ok()?;
-        let ept = Ept::empty(&tables, pointer, rules).ok()?;
-        for start in (0..MAPPED as u64).step_by(2 << 20) {
-            let page = PageEntry {
-                address: PhysicalAddress(start),
-                size: PageSize::Size2MiB,
-                memory_type: kind,
-                flags: EntryFlags::ALL_ACCESS,
-            };
-            let guest = GuestPhysicalAddress(start);
-            // No CPU has used these tables yet.
-            let _ = ept.map(guest, page, Existing::Refuse, &mut frames).ok()?;
-        }
-        Some(pointer)
+        let mut ept = Ept::new(TablePages::new(pages), Level::Pml4, kind, flags, rules).ok()?;
+        let (at, address) = (GuestPhysicalAddress(0), PhysicalAddress(0));
+        ept.map_range(at, address, MAPPED as u64, kind, EntryFlags::ALL_ACCESS).ok()?;
+        Some(ept.pointer())
     }
 
     /// Why the guest of the last entry exited.

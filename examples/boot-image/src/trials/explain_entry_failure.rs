@@ -1,6 +1,7 @@
 //! An example: VM entries that fail, and the sentence that says why.
 
 use vmx_core::Capabilities;
+use vmx_core::cpu::Rflags;
 use vmx_core::entry_check::{ExampleGuest, Explanation, Outcome};
 use vmx_core::vmcs::FieldValues;
 use vmx_core::vmcs::field;
@@ -16,7 +17,9 @@ type Break = fn(&mut FieldValues);
 const BROKEN: [(&str, Break); 3] = [
     ("a null selector in the host's TR", |fields| fields.set(field::HOST_TR_SELECTOR, 0)),
     ("five CR3-target values", |fields| fields.set(field::CR3_TARGET_COUNT, 5)),
-    ("bit 1 of the guest's RFLAGS cleared", |fields| fields.set(field::GUEST_RFLAGS, 0)),
+    ("bit 1 of the guest's RFLAGS cleared", |fields| {
+        fields.set(field::GUEST_RFLAGS, Rflags::empty())
+    }),
 ];
 
 /// Breaks the VMCS in each way, enters, and explains.

@@ -74,8 +74,7 @@ impl Driver for FeaturesAtPut {
             let registers = SspRegister::ALL.map(SspRegister::msr);
             for msr in registers.into_iter().chain([MsrIndex::IA32_S_CET]) {
                 for access in [MsrAccess::Read, MsrAccess::Write] {
-                    // The bitmap has a bit for each: this cannot fail.
-                    let _ = bitmap.set_exits(msr, access, true);
+                    bitmap.intercept(msr, access);
                 }
             }
         } else {

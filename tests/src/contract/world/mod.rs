@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use cet_policy::{Error, GuestCet, HostXss, Reset, SupervisorState, WriteAnswer};
 use vmx_core::cet::SspRegister;
 use vmx_core::intercept::MsrAccess;
+use vmx_core::memory::PhysicalPage;
 use vmx_core::{MsrBitmap, MsrIndex, Page, VmxError};
 
 use crate::contract::driver::Driver;
@@ -82,7 +83,7 @@ impl<'p, D: Driver> World<'p, D> {
         let mut make = |vcpu: usize| -> Result<_, Error> {
             let offered = setup.offered[vcpu];
             let mut driver = Box::new(D::new(&host, offered)?);
-            let bitmap = MsrBitmap::from_page(&pages[vcpu]);
+            let bitmap = MsrBitmap::from_page(PhysicalPage::unplaced(&pages[vcpu]));
             cpus[0].vmcs = Some(Fields::UNWRITTEN);
             driver.attach(&mut cpus[0], &bitmap)?;
             let exits_at_start = driver.exits();

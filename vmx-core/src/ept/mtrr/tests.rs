@@ -5,13 +5,15 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::cpu::cpuid::CpuidResult;
+use crate::msr::index::MsrIndex;
 
 const KIB4: PageSize = PageSize::Size4KiB;
 const MIB2: PageSize = PageSize::Size2MiB;
 const GIB1: PageSize = PageSize::Size1GiB;
 
 fn mtrrs(default: u64, fixed: Option<[u64; 11]>, pairs: &[(u64, u64)]) -> Mtrrs {
-    Mtrrs::read(|msr| match msr.0 {
+    Mtrrs::read(|msr| match msr.index().0 {
         0xFE => pairs.len() as u64 | u64::from(fixed.is_some()) << 8,
         0x2FF => default,
         number @ 0x200..0x250 => {
@@ -19,7 +21,8 @@ fn mtrrs(default: u64, fixed: Option<[u64; 11]>, pairs: &[(u64, u64)]) -> Mtrrs 
             if number % 2 == 0 { base } else { mask }
         }
         number => {
-            let index = FIXED.iter().position(|msr| msr.0 == number).expect("an MTRR");
+            let numbers = [0x250, 0x258, 0x259].into_iter().chain(0x268..0x270);
+            let index = numbers.into_iter().position(|msr| msr == number).expect("an MTRR");
             fixed.expect("fixed ranges")[index]
         }
     })
@@ -119,8 +122,46 @@ fn a_range_that_changes_nothing_mixes_nothing() {
 
 #[test]
 fn more_pairs_than_numbers_are_refused() {
-    assert_eq!(Mtrrs::read(|_| 41), Err(TooManyRanges { count: 41 }));
-    assert!(Mtrrs::read(|msr| if msr.0 == 0xFE { 40 } else { 0 }).is_ok());
+    assert_eq!(Mtrrs::read(|_| 41), Err(MtrrError::TooManyRanges { count: 41 }));
+    assert!(Mtrrs::read(|msr| if msr == NamedMsr::MtrrCap { 40 } else { 0 }).is_ok());
+}
+
+/// A CPU with two pairs and the fixed ranges, or without MTRRs, that has no other.
+struct Cpu {
+    has_mtrrs: bool,
+}
+
+impl Cpuid for Cpu {
+    fn cpuid(&mut self, leaf: u32, _: u32) -> CpuidResult {
+        let edx = if leaf == 1 && self.has_mtrrs { 1 << 12 } else { 0 };
+        CpuidResult { edx, ..CpuidResult::default() }
+    }
+}
+
+impl Msr for Cpu {
+    fn read_named(&mut self, msr: NamedMsr) -> u64 {
+        assert!(self.has_mtrrs, "RDMSR of {msr:?} raises #GP(0)");
+        match msr.index().0 {
+            0xFE => 0x102,
+            0x2FF => 0xC06,
+            0x200..0x204 | 0x250 | 0x258 | 0x259 | 0x268..0x270 => 0,
+            _ => panic!("RDMSR of {msr:?} raises #GP(0)"),
+        }
+    }
+    unsafe fn read_msr(&mut self, msr: MsrIndex) -> u64 {
+        panic!("{msr} is not of the closed set");
+    }
+    unsafe fn write_msr(&mut self, msr: MsrIndex, _: u64) {
+        panic!("{msr} written");
+    }
+}
+
+#[test]
+fn a_cpu_is_read_without_touching_what_it_lacks() {
+    let read = Mtrrs::from_cpu(&mut Cpu { has_mtrrs: true }).unwrap();
+    assert_eq!(type_of(&read, 0, KIB4), Some(MemoryType::Uncacheable));
+    assert_eq!(type_of(&read, 1 << 20, KIB4), Some(MemoryType::WriteBack));
+    assert_eq!(Mtrrs::from_cpu(&mut Cpu { has_mtrrs: false }), Err(MtrrError::NoMtrrs));
 }
 
 /// The manual's rules for one address, step by step.
@@ -185,7 +226,7 @@ proptest! {
     /// Register contents that WRMSR would never take.
     #[test]
     fn any_registers_give_small_pages_a_type(seed: [u64; 16], address: u64, fixed: bool) {
-        let garbage = |msr: MsrIndex| match msr.0 {
+        let garbage = |msr: NamedMsr| match msr.index().0 {
             0xFE => 40 | u64::from(fixed) << 8,
             number => seed[number as usize % 16],
         };

@@ -13,7 +13,7 @@ use super::*;
 /// What the tables should say: pages by guest-physical address, and the regions of
 /// one entry that a table divides.
 #[derive(Default)]
-struct Model {
+pub(super) struct Model {
     pages: BTreeMap<u64, PageEntry>,
     divided: BTreeSet<(Level, u64)>,
 }
@@ -94,6 +94,33 @@ impl Model {
         self.pages.insert(at, page);
         Ok(())
     }
+
+    /// No table stays that divides nothing.
+    fn drop_empty(&mut self) {
+        let pages = &self.pages;
+        self.divided.retain(|(level, start)| {
+            pages.range(*start..*start + (1 << level.shift())).next().is_some()
+        });
+    }
+
+    fn unmap_range(&mut self, at: u64, bytes: u64) -> Vec<(u64, PageEntry)> {
+        for end in [at, at + bytes].into_iter().filter(|_| bytes != 0) {
+            while self.at(end).is_some_and(|(start, _)| start != end) {
+                self.split(end);
+            }
+        }
+        let removed: Vec<_> = self.pages.range(at..at + bytes).map(|(k, v)| (*k, *v)).collect();
+        removed.iter().for_each(|(start, _)| {
+            self.pages.remove(start);
+        });
+        self.drop_empty();
+        removed
+    }
+
+    /// How many tables there are, the root included.
+    pub(super) fn tables(&self) -> usize {
+        1 + self.divided.len()
+    }
 }
 
 fn divided(size: PageSize) -> EptError {
@@ -101,27 +128,35 @@ fn divided(size: PageSize) -> EptError {
 }
 
 /// Does the same to the tables and to the model; both must answer the same.
-fn step(
-    ept: &Ept<'_, TablePages<'_>>,
+pub(super) fn step(
+    ept: &mut Ept<Scattered>,
     model: &mut Model,
     operation: Operation,
-    frames: &mut FrameRange,
 ) -> Result<Invalidation, TestCaseError> {
     let none = Invalidation::NotNeeded;
     Ok(match operation {
         Operation::Map(at, page, existing) => {
-            let answer = ept.map(GuestPhysicalAddress(at), page, existing, frames);
+            let answer = ept.map(GuestPhysicalAddress(at), page, existing);
             prop_assert_eq!(answer.map(|_| ()), model.map(at, page, existing));
-            // A refused replacement may have split pages.
-            answer.unwrap_or(Invalidation::Required)
+            answer.unwrap_or(none)
         }
         Operation::Unmap(at, size) => {
             let answer = ept.unmap(GuestPhysicalAddress(at), size);
             prop_assert_eq!(answer.map(|(page, _)| page), model.find(at, size));
             if answer.is_ok() {
                 model.pages.remove(&at);
+                model.drop_empty();
             }
             answer.map_or(none, |(_, invalidation)| invalidation)
+        }
+        Operation::UnmapRange(at, bytes) => {
+            let mut removed = Vec::new();
+            let answer = ept.unmap_range(GuestPhysicalAddress(at), bytes, |at, page| {
+                removed.push((at.0, page));
+            });
+            prop_assert!(answer.is_ok());
+            prop_assert_eq!(removed, model.unmap_range(at, bytes));
+            answer.unwrap_or(none)
         }
         Operation::Protect(at, size, flags) => {
             let answer = ept.protect(GuestPhysicalAddress(at), size, flags);
@@ -146,42 +181,18 @@ fn step(
             answer.map_or(none, |(_, invalidation)| invalidation)
         }
         Operation::Split(at) => {
-            let answer = ept.split(GuestPhysicalAddress(at), frames);
+            let answer = ept.split(GuestPhysicalAddress(at));
             match model.at(at) {
                 None => prop_assert_eq!(answer, Err(EptError::NotMapped(model.absent_level(at)))),
                 Some((_, page)) if page.size == PageSize::Size4KiB => {
                     prop_assert_eq!(answer, Ok(none));
                 }
                 Some(_) => {
-                    prop_assert_eq!(answer, Ok(Invalidation::Required));
+                    prop_assert!(answer.is_ok_and(Invalidation::is_required));
                     model.split(at);
                 }
             }
             answer.unwrap_or(none)
-        }
-        Operation::Release(at, size) => {
-            let answer = ept.release_table(GuestPhysicalAddress(at), size);
-            let region = at..at + size.bytes();
-            let used = model.pages.range(region.clone()).next().is_some()
-                || model
-                    .divided
-                    .iter()
-                    .any(|(level, start)| *level < size.level() && region.contains(start));
-            let expected = if size.offset(at) != 0 {
-                Err(EptError::Misaligned { address: at, size })
-            } else if size == PageSize::Size4KiB || !model.is_divided(size, at) {
-                match model.at(at) {
-                    Some((_, page)) => Err(EptError::AlreadyMapped(page.size)),
-                    None => Err(EptError::NotMapped(model.absent_level(at))),
-                }
-            } else if used {
-                Err(divided(size))
-            } else {
-                model.divided.remove(&(size.level(), at));
-                Ok(())
-            };
-            prop_assert_eq!(answer.map(|_| ()), expected);
-            answer.map_or(none, |(_, invalidation)| invalidation)
         }
     })
 }
@@ -197,37 +208,106 @@ fn probes() -> impl Iterator<Item = u64> {
 
 /// What a CPU that has cached `old` may rely on, and what it would see now.
 fn explains(invalidation: Invalidation, old: Translation, new: Option<Translation>) -> bool {
-    let Some(new) = new else { return invalidation == Invalidation::Required };
+    let Some(new) = new else { return invalidation.is_required() };
     let (old_flags, new_flags) =
         (old.flags.difference(EntryFlags::IGNORED), new.flags.difference(EntryFlags::IGNORED));
     let same_place =
         (old.address, old.size, old.memory_type) == (new.address, new.size, new.memory_type);
     match invalidation {
-        Invalidation::Required => true,
+        Invalidation::Required(_) => true,
         Invalidation::Optional => same_place && new_flags.contains(old_flags),
         Invalidation::NotNeeded => same_place && new_flags == old_flags,
+    }
+}
+
+/// The tables that the tree refers to now.
+fn tree(ept: &Ept<Scattered>) -> BTreeSet<u64> {
+    fn add(ept: &Ept<Scattered>, table: u64, level: Level, found: &mut BTreeSet<u64>) {
+        assert!(found.insert(table), "{table:#x} is referred to twice");
+        let page = ept.table(PhysicalAddress(table)).expect("a table is in use");
+        let Some(below) = level.below() else { return };
+        for index in 0..512 {
+            if let Ok(Entry::Table(entry)) = Entry::decode(page.read(index), level, ept.rules()) {
+                add(ept, entry.address.0, below, found);
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    add(ept, ept.pointer().root().0, Level::Pml4, &mut found);
+    found
+}
+
+/// What CPUs may still walk: what was in the tree at some time since each returned
+/// invalidation, which is not executed yet.
+#[derive(Default)]
+struct Walkers {
+    /// The invalidations that are not executed, with what had left the tree by then.
+    waiting: Vec<(Invalidation, BTreeSet<u64>)>,
+    /// All that has left the tree and not come back to the memory.
+    retired: BTreeSet<u64>,
+    tree: BTreeSet<u64>,
+}
+
+impl Walkers {
+    /// Looks at the tables after an operation.
+    fn look(
+        &mut self,
+        ept: &Ept<Scattered>,
+        invalidation: Invalidation,
+    ) -> Result<(), TestCaseError> {
+        let tree = tree(ept);
+        self.retired.extend(self.tree.difference(&tree));
+        self.tree = tree;
+        // Neither reused nor given back, and whoever still walks them finds nothing.
+        prop_assert!(self.retired.is_disjoint(&self.tree));
+        prop_assert_eq!(&(&self.retired | &self.tree), &ept.memory().in_use());
+        prop_assert_eq!(self.retired.len() as u64, ept.retired_tables());
+        for table in &self.retired {
+            prop_assert!(ept.is_empty(ept.table(PhysicalAddress(*table)).unwrap()));
+        }
+        if invalidation.is_required() {
+            self.waiting.push((invalidation, self.retired.clone()));
+        }
+        Ok(())
+    }
+
+    /// Executes one of the invalidations.
+    fn invalidate(&mut self, ept: &mut Ept<Scattered>, one: usize) -> Result<(), TestCaseError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let (invalidation, covered) = self.waiting.swap_remove(one % self.waiting.len());
+        let before = ept.memory().released.len();
+        // SAFETY: no CPU walks these tables.
+        unsafe { ept.invalidated(invalidation) };
+        let released: BTreeSet<u64> = ept.memory().released[before..].iter().copied().collect();
+        let expected: BTreeSet<u64> = covered.intersection(&self.retired).copied().collect();
+        prop_assert_eq!(&released, &expected);
+        self.retired.retain(|table| !released.contains(table));
+        // What came back may be taken again, and is another table then.
+        for (_, covered) in &mut self.waiting {
+            covered.retain(|table| !released.contains(table));
+        }
+        Ok(())
     }
 }
 
 proptest! {
     #[test]
     fn the_tables_do_what_the_model_does(
-        operations in prop::collection::vec(any_operation(), 1..40),
+        operations in prop::collection::vec((any_operation(), any::<Option<usize>>()), 1..40),
     ) {
-        let pages = pages(160);
-        let tables = table_pages(&pages);
-        let ept = ept(&tables, Level::Pml4, EVERYTHING);
-        let mut frames = tables.frames();
-        frames.next();
-        let mut model = Model::default();
-        let look = || -> Vec<_> {
+        let mut ept = ept_in(Scattered::default(), Level::Pml4, EVERYTHING);
+        let (mut model, mut walkers) = (Model::default(), Walkers::default());
+        walkers.tree = tree(&ept);
+        let look = |ept: &Ept<Scattered>| -> Vec<_> {
             probes().map(|at| ept.translate(GuestPhysicalAddress(at)).ok()).collect()
         };
-        let mut before = look();
-        for operation in operations {
+        let mut before = look(&ept);
+        for (operation, invalidate) in operations {
             let done = std::format!("{operation:?}");
-            let invalidation = step(&ept, &mut model, operation, &mut frames)?;
-            let after = look();
+            let invalidation = step(&mut ept, &mut model, operation)?;
+            let after = look(&ept);
             for ((at, old), new) in probes().zip(before).zip(after.iter().copied()) {
                 let expected = model.at(at).map(|(start, page)| {
                     (page.address.0 + (at - start), page.size, page.memory_type, page.flags)
@@ -239,6 +319,20 @@ proptest! {
                 }
             }
             before = after;
+            walkers.look(&ept, invalidation)?;
+            prop_assert_eq!(walkers.tree.len(), model.tables(), "after {}", done);
+            if let Some(one) = invalidate {
+                walkers.invalidate(&mut ept, one)?;
+            }
         }
+        let all = ept.mappings(GuestPhysicalAddress(0), u64::MAX);
+        let all: Result<Vec<_>, _> = all.map(|found| found.map(|(at, page)| (at.0, page))).collect();
+        prop_assert_eq!(all, Ok(model.pages.into_iter().collect()));
+        // Everything comes back.
+        prop_assert!(ept.clear().is_ok());
+        let pending = ept.pending();
+        // SAFETY: no CPU walks these tables.
+        unsafe { ept.invalidated(pending) };
+        prop_assert_eq!(ept.memory().in_use(), BTreeSet::from([ept.pointer().root().0]));
     }
 }

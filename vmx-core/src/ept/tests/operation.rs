@@ -12,14 +12,21 @@ pub(super) enum Operation {
     Protect(u64, PageSize, EntryFlags),
     ClearAccessedDirty(u64, PageSize),
     Split(u64),
-    Release(u64, PageSize),
+    UnmapRange(u64, u64),
 }
 
 /// Addresses that often share tables, and lie at their ends.
-fn any_address() -> impl Strategy<Value = u64> {
+pub(super) fn any_address() -> impl Strategy<Value = u64> {
     let ends = prop::sample::select(&[0u64, 1, 511][..]);
     (prop::sample::select(&[0u64, 1, 511, 512][..]), ends.clone(), ends)
         .prop_map(|(gib, mib2, kib4)| gib << 30 | mib2 << 21 | kib4 << 12)
+}
+
+/// A range between two such addresses, or a small one.
+fn any_range() -> impl Strategy<Value = (u64, u64)> {
+    let between = (any_address(), any_address())
+        .prop_map(|(one, other)| (one.min(other), one.max(other) - one.min(other)));
+    prop_oneof![between, (any_address(), (0u64..4).prop_map(|pages| pages << 12))]
 }
 
 fn any_size() -> impl Strategy<Value = PageSize> {
@@ -60,7 +67,7 @@ pub(super) fn any_operation() -> impl Strategy<Value = Operation> {
             .prop_map(|((at, size), flags)| Operation::Protect(at, size, flags)),
         1 => place().prop_map(|(at, size)| Operation::ClearAccessedDirty(at, size)),
         2 => any_address().prop_map(Operation::Split),
-        2 => place().prop_map(|(at, size)| Operation::Release(at, size)),
+        2 => any_range().prop_map(|(at, bytes)| Operation::UnmapRange(at, bytes)),
     ]
 }
 
@@ -85,22 +92,19 @@ proptest! {
         five_levels: bool,
     ) {
         let pages = pages(6);
+        let top = if five_levels { Level::Pml5 } else { Level::Pml4 };
+        let mut ept = ept(&pages, top, EVERYTHING);
         pages.iter().for_each(|page| page.fill(fill));
         for (page, index, word) in words {
             pages[page].write(index, word);
         }
-        let tables = table_pages(&pages);
-        let top = if five_levels { Level::Pml5 } else { Level::Pml4 };
-        let ept = ept(&tables, top, EVERYTHING);
         let at = GuestPhysicalAddress(at);
-        let frame = || PhysicalAddress(BASE + 0x3000);
-        let mut frames = [frame(), frame()].into_iter();
         if let Ok(found) = ept.translate(at) {
             prop_assert!(EVERYTHING.fits_width(found.address.0));
         }
         match operation {
             Operation::Map(_, page, existing) => {
-                let _ = ept.map(at, page, existing, &mut frames);
+                let _ = ept.map(at, page, existing);
             }
             Operation::Unmap(_, size) => {
                 let _ = ept.unmap(at, size);
@@ -112,15 +116,24 @@ proptest! {
                 let _ = ept.clear_accessed_dirty(at, size);
             }
             Operation::Split(_) => {
-                let _ = ept.split(at, &mut frames);
+                let _ = ept.split(at);
             }
-            Operation::Release(_, size) => {
-                let _ = ept.release_table(at, size);
+            Operation::UnmapRange(_, bytes) => {
+                let _ = ept.unmap_range(GuestPhysicalAddress(at.0 & !0xFFF), bytes, |_, _| {});
             }
         }
         let (address, flags) = (PhysicalAddress(at.0), EntryFlags::ALL_ACCESS);
         let memory_type = MemoryType::WriteBack;
-        let _ = ept.map_range(at, address, bytes, memory_type, flags, &mut frames);
+        let count = ept.tables_to_map_range(at, address, bytes, memory_type, flags);
+        let available = ept.memory().available();
+        if ept.map_range(at, address, bytes, memory_type, flags).is_ok() {
+            prop_assert_eq!(count, Ok(available - ept.memory().available()));
+        }
+        let _ = ept.translate(at);
+        let _ = ept.mappings(at, 1 << 30).take(1000).count();
+        let pending = ept.pending();
+        // SAFETY: no CPU walks these tables.
+        unsafe { ept.invalidated(pending) };
         let _ = ept.translate(at);
     }
 }

@@ -31,21 +31,20 @@ fn wait_for_change(page: &Page, index: usize, old: u64) {
 fn nobody_sees_what_a_new_table_held_before() {
     let pages = pages(2);
     pages[1].write(5, old_entry(PageSize::Size1GiB));
-    let tables = table_pages(&pages);
-    let ept = ept(&tables, Level::Pml4, EVERYTHING);
-    let mut frames = tables.frames().skip(1);
+    let mut ept = ept(&pages, Level::Pml4, EVERYTHING);
+    let view = ept.view(Pages(&pages));
     thread::scope(|threads| {
         threads.spawn(|| {
             wait_for_change(&pages[0], 0, 0);
             let found = loop {
-                match ept.translate(AT) {
+                match view.translate(AT) {
                     Err(EptError::NotMapped(_)) => spin_loop(),
                     found => break found,
                 }
             };
             assert_eq!(found.map(|found| found.address.0), Ok(RIGHT));
         });
-        let _ = ept.map(AT, large(RIGHT), Existing::Refuse, &mut frames).expect("mapped");
+        let _ = ept.map(AT, large(RIGHT), Existing::Refuse).expect("mapped");
     });
 }
 
@@ -53,17 +52,16 @@ fn nobody_sees_what_a_new_table_held_before() {
 fn a_page_leads_where_it_did_while_it_is_split() {
     let pages = pages(3);
     pages[2].write(0, old_entry(PageSize::Size2MiB));
-    let tables = table_pages(&pages);
-    let ept = ept(&tables, Level::Pml4, EVERYTHING);
-    let mut frames = tables.frames().skip(1);
-    let _ = ept.map(AT, large(RIGHT), Existing::Refuse, &mut frames).expect("mapped");
+    let mut ept = ept(&pages, Level::Pml4, EVERYTHING);
+    let _ = ept.map(AT, large(RIGHT), Existing::Refuse).expect("mapped");
+    let view = ept.view(Pages(&pages));
     let whole = pages[1].read(5);
     thread::scope(|threads| {
         threads.spawn(|| {
             wait_for_change(&pages[1], 5, whole);
-            let found = ept.translate(AT).expect("mapped");
+            let found = view.translate(AT).expect("mapped");
             assert_eq!((found.address.0, found.size), (RIGHT, PageSize::Size2MiB));
         });
-        let _ = ept.split(AT, &mut frames).expect("split");
+        let _ = ept.split(AT).expect("split");
     });
 }

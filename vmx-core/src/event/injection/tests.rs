@@ -3,6 +3,7 @@ use crate::capability::capabilities::Capabilities;
 use crate::capability::vmx_basic::VmxBasic;
 use crate::cpu::cpuid::{Cpuid, CpuidResult};
 use crate::cpu::msr::Msr;
+use crate::cpu::register_bits::Rflags;
 use crate::event::guest_event_state::GuestEventState;
 use crate::event::injection_rules::IllegalInjection;
 use crate::event::injection_rules::InjectionContext;
@@ -21,7 +22,7 @@ const OPEN: InjectionContext = InjectionContext {
     protected_mode: true,
     virtual_nmis: true,
     guest: GuestEventState {
-        rflags: 1 << 9,
+        rflags: Rflags::IF,
         interruptibility: InterruptibilityState::empty(),
         activity: ActivityState::ACTIVE,
         injecting: false,
@@ -112,7 +113,10 @@ fn blocking() {
     for (context, for_interrupt, for_nmi) in [
         (OPEN, None, None),
         (
-            InjectionContext { guest: GuestEventState { rflags: 2, ..OPEN.guest }, ..OPEN },
+            InjectionContext {
+                guest: GuestEventState { rflags: Rflags::ALWAYS_ONE, ..OPEN.guest },
+                ..OPEN
+            },
             Some(IllegalInjection::InterruptFlag),
             None,
         ),
@@ -213,7 +217,7 @@ fn the_context_comes_from_the_vmcs() {
         zero_length: true,
         protected_mode: false,
         guest: GuestEventState {
-            rflags: 0x202,
+            rflags: Rflags::from_bits_retain(0x202),
             interruptibility: InterruptibilityState::BLOCKING_BY_NMI,
             activity: ActivityState::HLT,
             injecting: false,

@@ -1,5 +1,6 @@
 extern crate std;
 use super::*;
+use crate::memory::page::Page;
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -14,7 +15,7 @@ fn the_four_parts_are_where_the_manual_has_them() {
         (0xC000_1FFF, MsrAccess::Write, 0xFFF),
     ] {
         let page = Page::new();
-        MsrBitmap::from_page(&page).set_exits(MsrIndex(msr), access, true).unwrap();
+        MsrBitmap::from_page(PhysicalPage::unplaced(&page)).intercept(MsrIndex(msr), access);
         let word = page.read(byte / 8);
         assert_eq!(word.trailing_zeros() as usize / 8, byte % 8, "{msr:x}");
         assert_eq!(word.count_ones(), 1, "{msr:x}");
@@ -47,8 +48,8 @@ proptest! {
     #[test]
     fn only_the_named_access_changes(a in any_msr(), b in any_msr()) {
         let page = Page::new();
-        let bitmap = MsrBitmap::all_exit(&page);
-        let inside = bitmap.set_exits(MsrIndex(a), MsrAccess::Write, false).is_ok();
+        let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
+        let inside = bitmap.pass(MsrIndex(a), MsrAccess::Write).is_ok();
         prop_assert_eq!(inside, a < 0x2000 || (0xC000_0000..0xC000_2000).contains(&a));
         prop_assert_eq!(bitmap.exits(MsrIndex(a), MsrAccess::Write), !inside);
         prop_assert!(bitmap.exits(MsrIndex(a), MsrAccess::Read));
@@ -66,15 +67,22 @@ proptest! {
         let last = first.saturating_add(length);
         let (page, expected) = (Page::new(), Page::new());
         let (bitmap, one_by_one) = if exits {
-            (MsrBitmap::none_exits(&page), MsrBitmap::none_exits(&expected))
+            (MsrBitmap::none_exits(PhysicalPage::unplaced(&page)), MsrBitmap::none_exits(PhysicalPage::unplaced(&expected)))
         } else {
-            (MsrBitmap::all_exit(&page), MsrBitmap::all_exit(&expected))
+            (MsrBitmap::all_exit(PhysicalPage::unplaced(&page)), MsrBitmap::all_exit(PhysicalPage::unplaced(&expected)))
         };
-        let answer = bitmap.set_range(MsrIndex(first)..=MsrIndex(last), access, exits);
-        let answers: Vec<_> =
-            (first..=last).map(|msr| one_by_one.set_exits(MsrIndex(msr), access, exits)).collect();
-        let refused = answers.into_iter().find_map(Result::err);
-        prop_assert_eq!(answer.err(), refused);
+        let range = MsrIndex(first)..=MsrIndex(last);
+        let msrs = (first..=last).map(MsrIndex);
+        let refused = if exits {
+            bitmap.intercept_range(range, access);
+            msrs.for_each(|msr| one_by_one.intercept(msr, access));
+            None
+        } else {
+            let answers: Vec<_> = msrs.map(|msr| one_by_one.pass(msr, access)).collect();
+            let refused = answers.into_iter().find_map(Result::err);
+            prop_assert_eq!(bitmap.pass_range(range, access).err(), refused);
+            refused
+        };
         if refused.is_some() {
             one_by_one.page.fill(u64::MAX);
         }
@@ -87,10 +95,10 @@ proptest! {
     #[test]
     fn passing_finds_what_passes(msrs in proptest::collection::vec(any_msr(), 0..20)) {
         let page = Page::new();
-        let bitmap = MsrBitmap::all_exit(&page);
+        let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
         let mut passed: Vec<u32> = msrs
             .into_iter()
-            .filter(|msr| bitmap.set_exits(MsrIndex(*msr), MsrAccess::Write, false).is_ok())
+            .filter(|msr| bitmap.pass(MsrIndex(*msr), MsrAccess::Write).is_ok())
             .collect();
         passed.sort_unstable();
         passed.dedup();
@@ -103,7 +111,7 @@ proptest! {
     #[test]
     fn a_group_is_its_msrs(first in any_msr(), pattern: u64, access in any_access()) {
         let page = Page::new();
-        let bitmap = MsrBitmap::all_exit(&page);
+        let bitmap = MsrBitmap::all_exit(PhysicalPage::unplaced(&page));
         let expected: Vec<u32> =
             (0..64).filter(|n| pattern & (1 << n) != 0).map(|n| first.wrapping_add(n)).collect();
         match MsrGroup::from_pattern(MsrIndex(first), pattern) {
@@ -124,10 +132,10 @@ proptest! {
         a in any_msr(), b in any_msr(), query in any_msr(), access in any_access(),
     ) {
         let (first, second, third) = (Page::new(), Page::new(), Page::new());
-        let (first, second) = (MsrBitmap::none_exits(&first), MsrBitmap::none_exits(&second));
-        first.set_exits(MsrIndex(a), access, true).unwrap();
-        second.set_exits(MsrIndex(b), access, true).unwrap();
-        let either = MsrBitmap::exits_by_either(&third, &first, &second);
+        let (first, second) = (MsrBitmap::none_exits(PhysicalPage::unplaced(&first)), MsrBitmap::none_exits(PhysicalPage::unplaced(&second)));
+        first.intercept(MsrIndex(a), access);
+        second.intercept(MsrIndex(b), access);
+        let either = MsrBitmap::exits_by_either(PhysicalPage::unplaced(&third), &first, &second);
         for msr in [a, b, query].map(MsrIndex) {
             for access in MsrAccess::ALL {
                 let expected = first.exits(msr, access) || second.exits(msr, access);

@@ -1,8 +1,9 @@
 //! A guest in 64-bit mode.
 
-use super::{CR0_PE, CR0_PG, CR4_PAE, EFER_LME_LMA, GuestArea, Segment};
+use super::{EFER_LME_LMA, GuestArea, Segment};
 use crate::capability::capabilities::Capabilities;
 use crate::control::entry::EntryControls;
+use crate::cpu::register_bits::{Cr0, Cr4};
 use crate::cpu::vmcs_access::VmcsAccess;
 use crate::vmcs::access_rights::AccessRights;
 use crate::vmcs::error::VmxError;
@@ -23,9 +24,9 @@ pub struct GuestState64 {
     /// Guest-physical address of its top-level page table.
     pub cr3: u64,
     /// CR0 bits wanted beyond PE, PG and those that VMX fixes.
-    pub cr0: u64,
+    pub cr0: Cr0,
     /// CR4 bits wanted beyond PAE and those that VMX fixes.
-    pub cr4: u64,
+    pub cr4: Cr4,
     /// Base and limit of the GDT, the limit in bytes minus one.
     pub gdt: (u64, u32),
     /// Base and limit of the IDT.
@@ -36,13 +37,15 @@ pub struct GuestState64 {
 
 impl GuestState64 {
     /// CR0 as the guest starts with it.
-    pub const fn full_cr0(&self, capabilities: &Capabilities) -> u64 {
-        capabilities.cr0_fixed.apply(self.cr0 | CR0_PE | CR0_PG)
+    pub const fn full_cr0(&self, capabilities: &Capabilities) -> Cr0 {
+        let wanted = self.cr0.union(Cr0::PE).union(Cr0::PG);
+        Cr0::from_bits_retain(capabilities.cr0_fixed.apply(wanted.bits()))
     }
 
     /// CR4 as the guest starts with it, VMXE included.
-    pub const fn full_cr4(&self, capabilities: &Capabilities) -> u64 {
-        capabilities.cr4_fixed.apply(self.cr4 | CR4_PAE)
+    pub const fn full_cr4(&self, capabilities: &Capabilities) -> Cr4 {
+        let wanted = self.cr4.union(Cr4::PAE);
+        Cr4::from_bits_retain(capabilities.cr4_fixed.apply(wanted.bits()))
     }
 
     /// Writes the whole guest-state area of the current VMCS but for the CET fields

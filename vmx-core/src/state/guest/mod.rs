@@ -21,6 +21,7 @@
 //! ```
 
 use crate::control::entry::EntryControls;
+use crate::cpu::register_bits::{Cr0, Cr4, Rflags};
 use crate::cpu::vmcs_access::VmcsAccess;
 use crate::event::non_register_state::{
     ActivityState, InterruptibilityState, PendingDebugExceptions,
@@ -41,20 +42,12 @@ mod long;
 mod protected;
 mod real;
 
-/// CR0.PE.
-const CR0_PE: u64 = 1 << 0;
-/// CR0.PG.
-const CR0_PG: u64 = 1 << 31;
-/// CR4.PAE.
-const CR4_PAE: u64 = 1 << 5;
 /// IA32_EFER.LME and LMA.
 const EFER_LME_LMA: u64 = EFER_LME | EFER_LMA;
 /// IA32_PAT after reset.
 const PAT_AFTER_RESET: u64 = 0x0007_0406_0007_0406;
 /// DR7 after reset: bit 10 is always 1.
 const DR7_AFTER_RESET: u64 = 1 << 10;
-/// RFLAGS with bit 1, which is always 1.
-const RFLAGS_NONE: u64 = 1 << 1;
 
 /// A segment register with its hidden part.
 #[derive(Clone, Copy, Debug)]
@@ -144,9 +137,9 @@ const TR: SegmentFields = SegmentFields {
 /// What the modes differ in.
 #[derive(Clone, Copy, Debug)]
 struct GuestArea {
-    cr0: u64,
+    cr0: Cr0,
     cr3: u64,
-    cr4: u64,
+    cr4: Cr4,
     efer: u64,
     rip: u64,
     rsp: u64,
@@ -189,7 +182,7 @@ impl GuestArea {
         vmcs.write(GUEST_DR7, DR7_AFTER_RESET)?;
         vmcs.write(GUEST_RIP, self.rip)?;
         vmcs.write(GUEST_RSP, self.rsp)?;
-        vmcs.write(GUEST_RFLAGS, RFLAGS_NONE)?;
+        vmcs.write(GUEST_RFLAGS, Rflags::ALWAYS_ONE)?;
 
         CS.write(vmcs, self.code)?;
         for fields in &DATA {

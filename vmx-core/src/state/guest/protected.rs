@@ -1,8 +1,9 @@
 //! A guest in 32-bit protected mode.
 
-use super::{CR0_PE, CR0_PG, GuestArea, Segment};
+use super::{GuestArea, Segment};
 use crate::capability::capabilities::Capabilities;
 use crate::control::entry::EntryControls;
+use crate::cpu::register_bits::{Cr0, Cr4};
 use crate::cpu::vmcs_access::VmcsAccess;
 use crate::vmcs::access_rights::AccessRights;
 use crate::vmcs::error::VmxError;
@@ -22,8 +23,8 @@ use crate::vmcs::error::VmxError;
 /// # let cr0_fixed = FixedBits { must_be_one: 0x8000_0021, may_be_one: 0xFFFF_FFFF };
 /// # let cpu = Capabilities { cr0_fixed, ..Capabilities::NOTHING };
 /// let unpaged = GuestState32 { is_unrestricted: true, ..GuestState32::default() };
-/// assert_eq!(unpaged.full_cr0(&cpu), 0x21);
-/// assert_eq!(GuestState32::default().full_cr0(&cpu), 0x8000_0021);
+/// assert_eq!(unpaged.full_cr0(&cpu).bits(), 0x21);
+/// assert_eq!(GuestState32::default().full_cr0(&cpu).bits(), 0x8000_0021);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GuestState32 {
@@ -35,9 +36,9 @@ pub struct GuestState32 {
     pub cr3: u32,
     /// CR0 bits wanted beyond PE and those that VMX fixes; PG for an unrestricted
     /// guest that pages.
-    pub cr0: u64,
+    pub cr0: Cr0,
     /// CR4 bits wanted beyond those that VMX fixes.
-    pub cr4: u64,
+    pub cr4: Cr4,
     /// Base and limit of the GDT, the limit in bytes minus one.
     pub gdt: (u32, u32),
     /// Base and limit of the IDT.
@@ -50,17 +51,17 @@ pub struct GuestState32 {
 
 impl GuestState32 {
     /// CR0 as the guest starts with it.
-    pub const fn full_cr0(&self, capabilities: &Capabilities) -> u64 {
+    pub const fn full_cr0(&self, capabilities: &Capabilities) -> Cr0 {
         let mut fixed = capabilities.cr0_fixed;
         if self.is_unrestricted {
-            fixed.must_be_one &= !CR0_PG;
+            fixed.must_be_one &= !Cr0::PG.bits();
         }
-        fixed.apply(self.cr0 | CR0_PE)
+        Cr0::from_bits_retain(fixed.apply(self.cr0.union(Cr0::PE).bits()))
     }
 
     /// CR4 as the guest starts with it, VMXE included.
-    pub const fn full_cr4(&self, capabilities: &Capabilities) -> u64 {
-        capabilities.cr4_fixed.apply(self.cr4)
+    pub const fn full_cr4(&self, capabilities: &Capabilities) -> Cr4 {
+        Cr4::from_bits_retain(capabilities.cr4_fixed.apply(self.cr4.bits()))
     }
 
     /// Writes the whole guest-state area of the current VMCS, as

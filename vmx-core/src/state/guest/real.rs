@@ -1,8 +1,9 @@
 //! A guest in real mode.
 
-use super::{CR0_PE, CR0_PG, GuestArea, Segment};
+use super::{GuestArea, Segment};
 use crate::capability::capabilities::Capabilities;
 use crate::control::entry::EntryControls;
+use crate::cpu::register_bits::{Cr0, Cr4};
 use crate::cpu::vmcs_access::VmcsAccess;
 use crate::vmcs::access_rights::AccessRights;
 use crate::vmcs::error::VmxError;
@@ -25,9 +26,9 @@ pub struct GuestStateReal {
     /// The stack pointer.
     pub sp: u16,
     /// CR0 bits wanted beyond those that VMX fixes; PE and PG are 0.
-    pub cr0: u64,
+    pub cr0: Cr0,
     /// CR4 bits wanted beyond those that VMX fixes.
-    pub cr4: u64,
+    pub cr4: Cr4,
 }
 
 impl GuestStateReal {
@@ -39,8 +40,8 @@ impl GuestStateReal {
         ip: 0xFFF0,
         data_selector: 0,
         sp: 0,
-        cr0: 0x6000_0010,
-        cr4: 0,
+        cr0: Cr0::CD.union(Cr0::NW).union(Cr0::ET),
+        cr4: Cr4::empty(),
     };
 
     /// Starts at `selector`:`ip` with the other segments at 0 and the stack below
@@ -48,17 +49,19 @@ impl GuestStateReal {
     /// with vector v at (v << 8):0.
     pub const fn at(selector: u16, ip: u16) -> Self {
         let code_base = (selector as u32) << 4;
-        Self { code_selector: selector, code_base, ip, data_selector: 0, sp: 0, cr0: 0, cr4: 0 }
+        let (cr0, cr4) = (Cr0::empty(), Cr4::empty());
+        Self { code_selector: selector, code_base, ip, data_selector: 0, sp: 0, cr0, cr4 }
     }
 
     /// CR0 as the guest starts with it.
-    pub const fn full_cr0(&self, capabilities: &Capabilities) -> u64 {
-        capabilities.cr0_fixed.apply(self.cr0) & !(CR0_PE | CR0_PG)
+    pub const fn full_cr0(&self, capabilities: &Capabilities) -> Cr0 {
+        let fixed = Cr0::from_bits_retain(capabilities.cr0_fixed.apply(self.cr0.bits()));
+        fixed.difference(Cr0::PE.union(Cr0::PG))
     }
 
     /// CR4 as the guest starts with it, VMXE included.
-    pub const fn full_cr4(&self, capabilities: &Capabilities) -> u64 {
-        capabilities.cr4_fixed.apply(self.cr4)
+    pub const fn full_cr4(&self, capabilities: &Capabilities) -> Cr4 {
+        Cr4::from_bits_retain(capabilities.cr4_fixed.apply(self.cr4.bits()))
     }
 
     /// Writes the whole guest-state area of the current VMCS, as

@@ -92,15 +92,19 @@ fn segments_are_legal() {
         assert!(!task.is_unusable() && !task.is_code_or_data() && task.segment_type() == 11);
         let limits = [field::GUEST_GDTR_LIMIT, field::GUEST_IDTR_LIMIT];
         assert!(limits.iter().all(|&limit| area.get(limit).unwrap() <= 0xFFFF));
-        assert!(code.is_long() == (area.get(field::GUEST_CR4).unwrap() & CR4_PAE != 0));
+        assert_eq!(code.is_long(), area.get(field::GUEST_CR4).unwrap().contains(Cr4::PAE));
     }
 }
 
 #[test]
 fn control_registers_follow_the_mode() {
     let values = areas(EntryControls::all()).map(|area| {
-        let raw = |field: Field<u64>| area.get(field).unwrap();
-        (raw(field::GUEST_CR0), raw(field::GUEST_CR4), raw(field::GUEST_IA32_EFER))
+        let raw = |field| area.get_raw(field).unwrap();
+        (
+            raw(field::GUEST_CR0.encoding()),
+            raw(field::GUEST_CR4.encoding()),
+            raw(field::GUEST_IA32_EFER.encoding()),
+        )
     });
     assert_eq!(
         values,

@@ -29,8 +29,8 @@ impl Msr for Numbers {
 }
 
 impl ControlRegisters for Numbers {
-    fn read_cr0(&mut self) -> u64 {
-        10
+    fn read_cr0(&mut self) -> Cr0 {
+        Cr0::from_bits_retain(10)
     }
     fn read_cr2(&mut self) -> u64 {
         12
@@ -38,13 +38,13 @@ impl ControlRegisters for Numbers {
     fn read_cr3(&mut self) -> u64 {
         13
     }
-    fn read_cr4(&mut self) -> u64 {
-        14
+    fn read_cr4(&mut self) -> Cr4 {
+        Cr4::from_bits_retain(14)
     }
-    unsafe fn write_cr0(&mut self, _: u64) {
+    unsafe fn write_cr0(&mut self, _: Cr0) {
         panic!("CR0 written");
     }
-    unsafe fn write_cr4(&mut self, _: u64) {
+    unsafe fn write_cr4(&mut self, _: Cr4) {
         panic!("CR4 written");
     }
 }

@@ -10,6 +10,8 @@ use crate::control::execution::{
     PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls, VmFunctions,
 };
 use crate::control::exit::{ExitControls, SecondaryExitControls};
+use crate::cpu::register_bits::{Cr0, Cr4};
+use crate::ept::pointer::EptPointer;
 use crate::event::interruption::InterruptionInformation;
 use crate::memory::address::PhysicalAddress;
 
@@ -63,7 +65,7 @@ fields! {
     /// VM functions that the guest may invoke.
     VM_FUNCTION_CONTROLS: VmFunctions = 0x2018 if Secondary(SecondaryControls::ENABLE_VM_FUNCTIONS);
     /// Extended-page-table pointer.
-    EPT_POINTER: u64 = 0x201A if Secondary(SecondaryControls::ENABLE_EPT);
+    EPT_POINTER: EptPointer = 0x201A if Secondary(SecondaryControls::ENABLE_EPT);
     /// EOI-exit bitmap: vectors 0 to 63.
     EOI_EXIT_BITMAP_0: u64 = 0x201C if Secondary(SecondaryControls::VIRTUAL_INTERRUPT_DELIVERY);
     /// EOI-exit bitmap: vectors 64 to 127.
@@ -174,13 +176,13 @@ fields! {
     // Natural-width fields.
 
     /// CR0 bits that belong to the host.
-    CR0_GUEST_HOST_MASK: u64 = 0x6000;
+    CR0_GUEST_HOST_MASK: Cr0 = 0x6000;
     /// CR4 bits that belong to the host.
-    CR4_GUEST_HOST_MASK: u64 = 0x6002;
+    CR4_GUEST_HOST_MASK: Cr4 = 0x6002;
     /// What the guest reads for CR0 bits that belong to the host.
-    CR0_READ_SHADOW: u64 = 0x6004;
+    CR0_READ_SHADOW: Cr0 = 0x6004;
     /// What the guest reads for CR4 bits that belong to the host.
-    CR4_READ_SHADOW: u64 = 0x6006;
+    CR4_READ_SHADOW: Cr4 = 0x6006;
     /// CR3-target value 0: MOV to CR3 of it does not exit.
     CR3_TARGET_VALUE_0: u64 = 0x6008 if Cr3Target(0);
     /// CR3-target value 1: MOV to CR3 of it does not exit.

@@ -4,9 +4,9 @@ use super::existence::Existence::{Secondary, Tertiary};
 use super::existence::FRED;
 use super::row::fields;
 use crate::control::execution::{SecondaryControls, TertiaryControls};
+use crate::ept::address::GuestPhysicalAddress;
 use crate::event::interruption::InterruptionInformation;
 use crate::exit::reason::ExitReason;
-use crate::memory::address::PhysicalAddress;
 use crate::vmcs::error::InstructionError;
 
 fields! {
@@ -15,7 +15,7 @@ fields! {
     // 64-bit fields.
 
     /// Guest-physical address of an EPT violation or misconfiguration.
-    GUEST_PHYSICAL_ADDRESS: PhysicalAddress, ReadOnly = 0x2400
+    GUEST_PHYSICAL_ADDRESS: GuestPhysicalAddress, ReadOnly = 0x2400
         if Secondary(SecondaryControls::ENABLE_EPT);
     /// What the exiting WRMSRLIST would write.
     MSR_DATA: u64, ReadOnly = 0x2402 if Tertiary(TertiaryControls::ENABLE_MSR_LIST_INSTRUCTIONS);

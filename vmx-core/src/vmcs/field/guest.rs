@@ -8,6 +8,7 @@ use crate::cet::control::CetControl;
 use crate::control::entry::EntryControls;
 use crate::control::execution::{PinBasedControls, SecondaryControls, TertiaryControls};
 use crate::control::exit::ExitControls;
+use crate::cpu::register_bits::{Cr0, Cr4, Rflags};
 use crate::event::non_register_state::{
     ActivityState, InterruptibilityState, PendingDebugExceptions,
 };
@@ -151,11 +152,11 @@ fields! {
     // Natural-width fields.
 
     /// Guest CR0.
-    GUEST_CR0: u64 = 0x6800;
+    GUEST_CR0: Cr0 = 0x6800;
     /// Guest CR3.
     GUEST_CR3: u64 = 0x6802;
     /// Guest CR4.
-    GUEST_CR4: u64 = 0x6804;
+    GUEST_CR4: Cr4 = 0x6804;
     /// Guest ES base.
     GUEST_ES_BASE: u64 = 0x6806;
     /// Guest CS base.
@@ -183,7 +184,7 @@ fields! {
     /// Guest RIP.
     GUEST_RIP: u64 = 0x681E;
     /// Guest RFLAGS.
-    GUEST_RFLAGS: u64 = 0x6820;
+    GUEST_RFLAGS: Rflags = 0x6820;
     /// Guest pending debug exceptions.
     GUEST_PENDING_DEBUG_EXCEPTIONS: PendingDebugExceptions = 0x6822;
     /// Guest IA32_SYSENTER_ESP.

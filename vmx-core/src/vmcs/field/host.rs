@@ -4,6 +4,7 @@ use super::existence::Existence::{Exit, SecondaryExit};
 use super::row::fields;
 use crate::cet::control::CetControl;
 use crate::control::exit::{ExitControls, SecondaryExitControls};
+use crate::cpu::register_bits::{Cr0, Cr4};
 
 fields! {
     HOST:
@@ -62,11 +63,11 @@ fields! {
     // Natural-width fields.
 
     /// Host CR0.
-    HOST_CR0: u64 = 0x6C00;
+    HOST_CR0: Cr0 = 0x6C00;
     /// Host CR3.
     HOST_CR3: u64 = 0x6C02;
     /// Host CR4.
-    HOST_CR4: u64 = 0x6C04;
+    HOST_CR4: Cr4 = 0x6C04;
     /// Host FS base.
     HOST_FS_BASE: u64 = 0x6C06;
     /// Host GS base.

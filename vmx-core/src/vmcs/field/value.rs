@@ -10,6 +10,7 @@ use crate::control::execution::{
     PinBasedControls, PrimaryControls, SecondaryControls, TertiaryControls, VmFunctions,
 };
 use crate::control::exit::{ExitControls, SecondaryExitControls};
+use crate::cpu::register_bits::{Cr0, Cr4, Rflags};
 use crate::event::interruption::InterruptionInformation;
 use crate::event::non_register_state::{
     ActivityState, InterruptibilityState, PendingDebugExceptions,
@@ -182,6 +183,9 @@ flags_are_field_values! {
     SecondaryExitControls: u64,
     EntryControls: u32,
     CetControl: u64,
+    Cr0: u64,
+    Cr4: u64,
+    Rflags: u64,
 }
 
 /// Writes the names of the bits that are 1, and what has no name as a number.

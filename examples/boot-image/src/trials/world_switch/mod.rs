@@ -20,15 +20,15 @@ use vmx_bare_metal::{BareMetal, RegisterFile, SwitchOptions};
 use vmx_core::control::{
     ControlSet, EntryControls, ExitControls, PinBasedControls, PrimaryControls,
 };
-use vmx_core::cpu::{ControlRegisters, VmcsAccess};
+use vmx_core::cpu::{ControlRegisters, Cr4, VmcsAccess};
 use vmx_core::exit::BasicExitReason;
+use vmx_core::memory::PhysicalPage;
 use vmx_core::state::{GuestCetState, GuestState64, HostState};
 use vmx_core::vmcs::field;
 use vmx_core::{Capabilities, CurrentVmcs, GuestRegisters, MsrBitmap, Page, Vmcs, VmxOperation};
 
 use crate::output::console::say;
 use crate::output::exit::{ExitKind, passed};
-use crate::registers::control_registers::Cr4;
 use crate::system::shadow_stack::{self, ShadowStackPage, run_on_shadow_stack};
 use crate::trials::entry_trial::{address_of, frame};
 
@@ -130,7 +130,8 @@ fn with_guest<O: SwitchOptions>(
         tss: (0, 0x67),
         ..GuestState64::default()
     };
-    let _ = MsrBitmap::none_exits(&MSR_BITMAP);
+    let bitmap = PhysicalPage::new(&MSR_BITMAP, address_of(&MSR_BITMAP));
+    let bitmap = MsrBitmap::none_exits(bitmap);
     let timer = TIME_SLICE >> capabilities.preemption_timer_shift();
     controls
         .write(&mut current)
@@ -138,7 +139,7 @@ fn with_guest<O: SwitchOptions>(
         .and_then(|()| guest.write(&mut current, &capabilities, controls.entry))
         .and_then(|()| GuestCetState::OFF.write(&mut current, controls.entry))
         .and_then(|()| current.write(field::VMX_PREEMPTION_TIMER_VALUE, timer as u32))
-        .and_then(|()| current.write(field::MSR_BITMAP, address_of(&MSR_BITMAP)))
+        .and_then(|()| current.write(field::MSR_BITMAP, bitmap.address()))
         .and_then(|()| current.write(field::EXCEPTION_BITMAP, u32::MAX))
         .and_then(|()| current.write(field::VM_EXIT_MSR_STORE_COUNT, 0))
         .and_then(|()| current.write(field::VM_EXIT_MSR_LOAD_COUNT, 0))
