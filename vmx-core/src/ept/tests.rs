@@ -127,6 +127,45 @@ fn pages_that_cannot_be_tables_are_refused() {
     assert_eq!(new(0x1000), Err(EptError::NoMemory(PhysicalAddress(0x1000))));
 }
 
+/// A memory that writes a word elsewhere before it gives a page.
+#[derive(Debug)]
+struct Meddles(Scattered, Option<(PhysicalAddress, u64)>);
+
+impl Memory for Meddles {
+    fn page(&self, address: PhysicalAddress) -> Option<&Page> {
+        self.0.page(address)
+    }
+}
+
+impl TableMemory for Meddles {
+    fn allocate(&mut self) -> Option<PhysicalAddress> {
+        if let Some((table, word)) = self.1.take() {
+            self.0.page(table)?.write(0, word);
+        }
+        self.0.allocate()
+    }
+    fn release(&mut self, table: PhysicalAddress) {
+        self.0.release(table);
+    }
+}
+
+/// Somebody else made the same tables meanwhile: what is not needed comes back.
+#[test]
+fn tables_that_are_not_needed_come_back() {
+    let mut ept = ept_in(Meddles(Scattered::default(), None), Level::Pml4, EVERYTHING);
+    let small = page(0x5000, PageSize::Size4KiB, EntryFlags::READ);
+    let _ = ept.map(GuestPhysicalAddress(0), small, Existing::Refuse).unwrap();
+    let root = ept.pointer().root();
+    let word = ept.table(root).unwrap().read(0);
+    ept.table(root).unwrap().write(0, 0);
+    ept.memory_mut().1 = Some((root, word));
+    let next = GuestPhysicalAddress(0x1000);
+    assert_eq!(ept.tables_to_map(next, small, Existing::Refuse), Ok(3));
+    let _ = ept.map(next, small, Existing::Refuse).unwrap();
+    assert!(ept.translate(GuestPhysicalAddress(0)).is_ok() && ept.translate(next).is_ok());
+    assert_eq!((ept.memory().0.in_use().len(), ept.memory().0.released.len()), (4, 3));
+}
+
 #[test]
 fn sizes_and_widths_are_those_of_the_cpu() {
     let pages = pages(4);
