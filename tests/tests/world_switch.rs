@@ -7,8 +7,8 @@ use iced_x86::{Mnemonic, OpKind};
 use vmx_bare_metal::{BareMetal, SwitchOptions, WithVectors};
 use vmx_core::cpu::{EntryInstruction, HostPointers, WorldSwitch};
 use vmx_tests::world_switch::{
-    Answer, Code, Cpu, HOST_RIP, HOST_RSP, HOST_SSP, Variant, general_in_order, place, round_trips,
-    variants,
+    Answer, Code, Cpu, HOST_RIP, HOST_RSP, HOST_SSP, Variant, first_round_trip, general_in_order,
+    place, round_trips, variants,
 };
 
 /// What the switch returns: that the guest ran, VMfailInvalid, VMfailValid.
@@ -411,4 +411,13 @@ fn a_round_trip_costs_what_is_said() {
             ("all of them", 124, 126),
         ]
     );
+    let slow: Vec<_> = counts.iter().map(|c| (c.vmwrites, c.rdmsrs, c.wrmsrs)).collect();
+    let with_msr = [(0, 1, 0), (0, 1, 1)];
+    let none = (0, 0, 0);
+    assert_eq!(slow, [none, none, none, with_msr[0], with_msr[1], none, none, with_msr[1]]);
+
+    // Five instructions more for each of HOST_RSP and HOST_RIP, seven for HOST_SSP.
+    let first = first_round_trip().unwrap();
+    assert_eq!((first.instructions, first.on_shadow_stack), (plain + 10, plain + 17));
+    assert_eq!(first.vmwrites, 2);
 }

@@ -6,6 +6,7 @@ mod checks;
 mod emulator;
 mod image;
 mod machine;
+mod measure;
 mod options;
 mod report;
 mod run;
@@ -35,7 +36,7 @@ enum Command {
     Boot(boot::Options),
     /// Run every check of the workspace, the boots included.
     Test,
-    /// Count instructions, beside those of others; fails if one has too many.
+    /// Count instructions and bytes, beside those of others; fails if there are too many.
     Bench(bench::Options),
 }
 

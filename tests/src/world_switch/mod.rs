@@ -21,6 +21,6 @@ mod variant;
 pub use call::{general_in_order, place};
 pub use code::Code;
 pub use cpu::{Answer, Cpu, HOST_RIP, HOST_RSP, HOST_SSP, Registers, SPEC_CTRL};
-pub use round_trip::{RoundTrip, round_trips};
+pub use round_trip::{RoundTrip, first_round_trip, round_trips};
 pub use stuck::Stuck;
 pub use variant::{Variant, variants};

@@ -44,9 +44,13 @@ impl ActiveVmcss {
     /// One less.
     pub(super) fn remove(&mut self, vmcs: PhysicalAddress) {
         match self.known().iter().position(|known| *known == vmcs) {
+            // The last one takes its place. `swap` would bring code that panics.
             Some(place) => {
                 self.known_count -= 1;
-                self.known.swap(place, self.known_count);
+                let last = self.known.get(self.known_count).copied();
+                if let (Some(last), Some(place)) = (last, self.known.get_mut(place)) {
+                    *place = last;
+                }
             }
             None => self.unknown = self.unknown.saturating_sub(1),
         }

@@ -16,12 +16,14 @@ macro_rules! fields {
         pub const $name: super::encoding::Field<$value $(, super::encoding::$access)?> =
             super::encoding::Field::new(super::encoding::Encoding($encoding));)*
 
-        pub(super) const $rows: &[super::row::FieldRow] = &[$(super::row::FieldRow {
-            name: stringify!($name),
-            encoding: super::encoding::Encoding($encoding),
-            existence: fields!(@existence $($existence)?),
-            describe: super::value::describing::<$value>(),
-        },)*];
+        pub(super) const $rows: &[(super::row::FieldRow, super::row::Describe)] = &[$((
+            super::row::FieldRow {
+                name: stringify!($name),
+                encoding: super::encoding::Encoding($encoding),
+                existence: fields!(@existence $($existence)?),
+            },
+            super::value::describe_raw::<$value>,
+        ),)*];
     };
     (@existence) => { super::existence::Existence::Always };
     (@existence $existence:expr) => { $existence };
@@ -37,7 +39,8 @@ pub struct FieldRow {
     pub encoding: Encoding,
     /// What makes the field exist.
     pub existence: Existence,
-    /// Writes a raw value as [`FieldValue::describe`](super::FieldValue::describe) of the
-    /// field's type does; as a number without the feature `dumps`.
-    pub describe: fn(u64, &mut fmt::Formatter<'_>) -> fmt::Result,
 }
+
+/// Writes a raw value as [`FieldValue::describe`](super::FieldValue::describe) of the
+/// field's type does.
+pub(super) type Describe = fn(u64, &mut fmt::Formatter<'_>) -> fmt::Result;

@@ -4,7 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use super::encoding::{Encoding, Field, Width};
-use super::row::FieldRow;
+use super::row::{Describe, FieldRow};
 use super::{control, exit_information, guest, host};
 use crate::capability::capabilities::Capabilities;
 
@@ -27,18 +27,41 @@ pub const FIELD_COUNT: usize = control::CONTROL.len()
 /// assert!(read_only.clone().all(|row| row.encoding.group() == Group::ExitInformation));
 /// assert_eq!(read_only.map(|row| row.name).next(), Some("GUEST_PHYSICAL_ADDRESS"));
 /// ```
-pub static FIELDS: [FieldRow; FIELD_COUNT] = {
+pub static FIELDS: [FieldRow; FIELD_COUNT] = COLUMNS.fields;
+
+/// The encodings in [`FIELDS`].
+pub(crate) static ENCODINGS: [Encoding; FIELD_COUNT] = COLUMNS.encodings;
+
+/// What describes the values of each field in [`FIELDS`].
+static DESCRIBE: [Describe; FIELD_COUNT] = COLUMNS.describe;
+
+/// The table, apart: a program has those columns only that it uses.
+struct Columns {
+    fields: [FieldRow; FIELD_COUNT],
+    encodings: [Encoding; FIELD_COUNT],
+    describe: [Describe; FIELD_COUNT],
+}
+
+const COLUMNS: Columns = {
     let groups = [control::CONTROL, exit_information::EXIT_INFORMATION, guest::GUEST, host::HOST];
-    let mut rows = [control::CONTROL[0]; FIELD_COUNT];
+    let (first, describe) = control::CONTROL[0];
+    let mut columns = Columns {
+        fields: [first; FIELD_COUNT],
+        encodings: [first.encoding; FIELD_COUNT],
+        describe: [describe; FIELD_COUNT],
+    };
     let (mut group, mut in_group, mut row) = (0, 0, 0);
     while row < FIELD_COUNT {
         if in_group == groups[group].len() {
             (group, in_group) = (group + 1, 0);
         }
-        rows[row] = groups[group][in_group];
+        let (field, describe) = groups[group][in_group];
+        columns.fields[row] = field;
+        columns.encodings[row] = field.encoding;
+        columns.describe[row] = describe;
         (in_group, row) = (in_group + 1, row + 1);
     }
-    rows
+    columns
 };
 
 impl Encoding {
@@ -62,6 +85,36 @@ impl Encoding {
     /// ```
     pub fn from_name(name: &str) -> Option<Self> {
         FIELDS.iter().find(|row| row.name == name).map(|row| row.encoding)
+    }
+
+    /// Writes a raw value of the field as [`FieldValue::describe`] of its type does; as a
+    /// number without the feature `dumps`, and where the field has no name.
+    ///
+    /// ```
+    /// use core::fmt;
+    /// use vmx_core::vmcs::field;
+    ///
+    /// struct Reason(u64);
+    /// impl fmt::Display for Reason {
+    ///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    ///         field::EXIT_REASON.encoding().describe(self.0, f)
+    ///     }
+    /// }
+    /// // With `dumps`: "0xa: CPUID (reason 10)".
+    /// assert!(Reason(10).to_string().starts_with("0xa"));
+    /// ```
+    ///
+    /// # Errors
+    /// That of the formatter.
+    ///
+    /// [`FieldValue::describe`]: super::FieldValue::describe
+    pub fn describe(self, raw: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is not reached is not in the program.
+        let describe = if cfg!(feature = "dumps") { DESCRIBE.get(row_of(self)) } else { None };
+        match describe {
+            Some(describe) => describe(raw, f),
+            None => write!(f, "{raw:#x}"),
+        }
     }
 
     /// Whether a CPU with these capabilities has the field, as far as this crate
@@ -92,13 +145,14 @@ pub(crate) const fn row_of(encoding: Encoding) -> usize {
     let (mut from, mut to) = (0, FIELD_COUNT);
     while from < to {
         let middle = from + (to - from) / 2;
-        if key(FIELDS[middle].encoding) < key(encoding) {
+        // Always in the table, which the compiler does not see: it would add a panic.
+        if middle < FIELD_COUNT && key(ENCODINGS[middle]) < key(encoding) {
             from = middle + 1;
         } else {
             to = middle;
         }
     }
-    if from < FIELD_COUNT && FIELDS[from].encoding.0 == encoding.0 { from } else { FIELD_COUNT }
+    if from < FIELD_COUNT && ENCODINGS[from].0 == encoding.0 { from } else { FIELD_COUNT }
 }
 
 impl<V, A> Field<V, A> {

@@ -83,14 +83,14 @@ proptest! {
     /// No bit within the width is lost, and describing never fails.
     #[test]
     fn values_survive(raw: u64) {
-        struct Described(&'static FieldRow, u64);
+        struct Described(Encoding, u64);
         impl fmt::Display for Described {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                (self.0.describe)(self.1, f)
+                self.0.describe(self.1, f)
             }
         }
         for row in &FIELDS {
-            let text = format!("{}", Described(row, raw));
+            let text = format!("{}", Described(row.encoding, raw));
             let digits = text.strip_prefix("0x").map(|text| text.split(':').next());
             let number = digits.flatten().and_then(|text| u64::from_str_radix(text, 16).ok());
             let mask = row.encoding.width().mask();

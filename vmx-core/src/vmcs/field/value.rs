@@ -36,13 +36,9 @@ pub trait FieldValue: Copy {
     fn describe(self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
-/// What writes a raw value of a field whose values are `V`.
-pub(super) const fn describing<V: FieldValue>() -> fn(u64, &mut fmt::Formatter<'_>) -> fmt::Result {
-    fn decoded<V: FieldValue>(raw: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        V::from_field(raw).describe(f)
-    }
-    // What is not chosen is not in the program.
-    if cfg!(feature = "dumps") { decoded::<V> } else { decoded::<u64> }
+/// Writes a raw value of a field whose values are `V`.
+pub(super) fn describe_raw<V: FieldValue>(raw: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    V::from_field(raw).describe(f)
 }
 
 impl FieldValue for u64 {

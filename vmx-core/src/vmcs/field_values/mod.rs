@@ -21,8 +21,7 @@ use crate::cpu::vmcs_access::VmcsAccess;
 use crate::vmcs::error::{InstructionError, VmxError};
 use crate::vmcs::field::encoding::Encoding;
 use crate::vmcs::field::encoding::Field;
-use crate::vmcs::field::row::FieldRow;
-use crate::vmcs::field::table::{FIELD_COUNT, FIELDS, row_of};
+use crate::vmcs::field::table::{ENCODINGS, FIELD_COUNT, FIELDS, row_of};
 use crate::vmcs::field::value::FieldValue;
 
 #[cfg(feature = "serde")]
@@ -48,8 +47,8 @@ impl FieldValues {
     /// Reads every field that the CPU has, each once, from the current VMCS.
     pub fn read<V: VmcsAccess>(vmcs: &V) -> Self {
         let mut values = Self::new();
-        for (row, field) in FIELDS.iter().enumerate() {
-            if let Ok(value) = vmcs.vmread(field.encoding) {
+        for (row, encoding) in ENCODINGS.iter().enumerate() {
+            if let Ok(value) = vmcs.vmread(*encoding) {
                 values.set_row(row, value);
             }
         }
@@ -101,22 +100,21 @@ impl FieldValues {
 
     /// The fields that have a value, in the order of [`FIELDS`].
     pub fn iter(&self) -> impl Iterator<Item = (Encoding, u64)> {
-        self.rows().map(|(row, value)| (row.encoding, value))
+        self.with_values(&ENCODINGS).map(|(encoding, value)| (*encoding, value))
     }
 
     /// The fields whose value is another one in `later`, or that have a value in
     /// one of both only, in the order of [`FIELDS`].
     pub fn changes<'a>(&'a self, later: &'a Self) -> impl Iterator<Item = Change> + 'a {
-        FIELDS.iter().enumerate().filter_map(|(row, field)| {
+        ENCODINGS.iter().enumerate().filter_map(|(row, encoding)| {
             let (before, after) = (self.get_row(row), later.get_row(row));
-            (before != after).then_some(Change { encoding: field.encoding, before, after })
+            (before != after).then_some(Change { encoding: *encoding, before, after })
         })
     }
 
-    /// The rows that have a value, with it.
-    fn rows(&self) -> impl Iterator<Item = (&'static FieldRow, u64)> {
-        let rows = FIELDS.iter().enumerate();
-        rows.filter_map(|(row, field)| Some((field, self.get_row(row)?)))
+    /// Of a column of [`FIELDS`], what belongs to a field that has a value, with that.
+    fn with_values<T>(&self, column: &'static [T]) -> impl Iterator<Item = (&'static T, u64)> {
+        column.iter().enumerate().filter_map(|(row, entry)| Some((entry, self.get_row(row)?)))
     }
 
     #[inline]
@@ -151,12 +149,13 @@ impl VmcsAccess for FieldValues {
     }
 
     fn vmwrite(&mut self, encoding: Encoding, value: u64) -> Result<(), VmxError> {
-        let row = encoding.row();
-        let row = row.ok_or(VmxError::FailValid(InstructionError::UNSUPPORTED_COMPONENT))?;
-        if row.encoding.is_read_only() {
+        if row_of(encoding) == FIELD_COUNT {
+            return Err(VmxError::FailValid(InstructionError::UNSUPPORTED_COMPONENT));
+        }
+        if encoding.is_read_only() {
             return Err(VmxError::FailValid(InstructionError::READ_ONLY_COMPONENT));
         }
-        self.set_raw(encoding, value & row.encoding.width().mask());
+        self.set_raw(encoding, value & encoding.width().mask());
         Ok(())
     }
 }
@@ -164,7 +163,7 @@ impl VmcsAccess for FieldValues {
 impl fmt::Display for FieldValues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut last = None;
-        for (row, value) in self.rows() {
+        for (row, value) in self.with_values(&FIELDS) {
             let group = row.encoding.group();
             if last != Some(group) {
                 writeln!(f, "{group}:")?;
@@ -200,10 +199,9 @@ struct Described(Encoding, Option<u64>);
 
 impl fmt::Display for Described {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.row(), self.1) {
-            (_, None) => f.write_str("absent"),
-            (Some(row), Some(value)) => (row.describe)(value, f),
-            (None, Some(value)) => write!(f, "{value:#x}"),
+        match self.1 {
+            Some(value) => self.0.describe(value, f),
+            None => f.write_str("absent"),
         }
     }
 }

@@ -7,10 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::FieldValues;
 use crate::vmcs::field::encoding::Encoding;
+use crate::vmcs::field::table::FIELDS;
 
 impl Serialize for FieldValues {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.rows().map(|(row, value)| (row.name, value)))
+        serializer.collect_map(self.with_values(&FIELDS).map(|(row, value)| (row.name, value)))
     }
 }
 
