@@ -10,6 +10,8 @@
 //! - [`departures`]: where Bochs is not what the manual says; [`cet_msr_difference`]
 //!   looks up what a comparison of the CET MSRs found.
 //! - `world_switch`: the machine code of the world switch, executed on a model of a CPU.
+//! - [`vmx_cpu`]: a logical processor with VMX, by the manual, which panics where a real
+//!   one would be corrupted.
 //! - [`entry_cases`]: states around every VM-entry rule, for the boot image to try.
 //!
 //! The boot image uses the last two parts, without `std`.
@@ -46,6 +48,8 @@ pub mod operation;
 pub mod setup;
 #[cfg(not(target_os = "none"))]
 pub mod violation;
+#[cfg(not(target_os = "none"))]
+pub mod vmx_cpu;
 #[cfg(not(target_os = "none"))]
 mod world;
 #[cfg(all(target_arch = "x86_64", not(target_os = "none")))]
