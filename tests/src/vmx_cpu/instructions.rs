@@ -3,13 +3,14 @@
 //! Source: SDM, "VMX Instruction Reference", each instruction's "Operation".
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::LazyLock;
 
 use vmx_core::capability::VmxBasic;
 use vmx_core::control::SecondaryControls;
 use vmx_core::cpu::EntryInstruction;
 use vmx_core::memory::PAGE_SIZE;
-use vmx_core::vmcs::InstructionError;
 use vmx_core::vmcs::field::{self, Encoding};
+use vmx_core::vmcs::{FieldValues, InstructionError};
 use vmx_core::{Capabilities, PhysicalAddress, VmxError};
 
 use super::active_vmcs::{self, ActiveVmcs, LaunchState};
@@ -19,6 +20,9 @@ use super::memory::{PhysicalMemory, Use};
 /// What [`VmxCpu`] can do: no control but those that are always there.
 pub const CAPABILITIES: Capabilities =
     Capabilities { basic: VmxBasic(6 << 50 | 4096 << 32 | 0x2A), ..Capabilities::NOTHING };
+
+/// The fields of a CPU with [`CAPABILITIES`].
+static ZEROS: LazyLock<FieldValues> = LazyLock::new(|| active_vmcs::zeros(&CAPABILITIES));
 
 /// Bit 31 of a VMCS's first word: the shadow-VMCS indicator.
 const SHADOW: u32 = 1 << 31;
@@ -39,6 +43,8 @@ pub struct VmxCpu<'m> {
     memory: &'m PhysicalMemory,
     apic_id: u32,
     pub(super) capabilities: Capabilities,
+    /// The fields that it has.
+    zeros: FieldValues,
     pub(super) vmxe: bool,
     /// `None` outside VMX operation.
     root: Option<RootOperation>,
@@ -63,6 +69,7 @@ impl<'m> VmxCpu<'m> {
             memory,
             apic_id,
             capabilities: CAPABILITIES,
+            zeros: ZEROS.clone(),
             vmxe: false,
             root: None,
             failing: Vec::new(),
@@ -74,7 +81,7 @@ impl<'m> VmxCpu<'m> {
     /// The same CPU with other capabilities.
     #[must_use]
     pub fn with_capabilities(self, capabilities: Capabilities) -> Self {
-        Self { capabilities, ..self }
+        Self { capabilities, zeros: active_vmcs::zeros(&capabilities), ..self }
     }
 
     /// The local APIC ID.
@@ -153,8 +160,7 @@ impl<'m> VmxCpu<'m> {
             return Err(VmxError::FailInvalid);
         }
         self.memory.begin_use(region, begins);
-        self.root =
-            Some(RootOperation { vmxon: region, current: None, active: BTreeMap::new() });
+        self.root = Some(RootOperation { vmxon: region, current: None, active: BTreeMap::new() });
         Ok(())
     }
 
@@ -239,7 +245,7 @@ impl<'m> VmxCpu<'m> {
         }
         if !self.root("VMPTRLD").active.contains_key(&region) {
             let page = self.memory.begin_use(region, uses);
-            let vmcs = ActiveVmcs::load(page, &self.capabilities);
+            let vmcs = ActiveVmcs::load(page, &self.zeros);
             self.root("VMPTRLD").active.insert(region, vmcs);
         }
         self.root("VMPTRLD").current = Some(region);

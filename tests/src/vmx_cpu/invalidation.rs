@@ -37,9 +37,7 @@ impl InvalidateTranslations for VmxCpu<'_> {
                 let is_canonical = width.is_canonical(linear_address);
                 has(Has::INVVPID_INDIVIDUAL_ADDRESS) && vpid != 0 && is_canonical
             }
-            InvvpidScope::SingleContext { vpid } => {
-                has(Has::INVVPID_SINGLE_CONTEXT) && vpid != 0
-            }
+            InvvpidScope::SingleContext { vpid } => has(Has::INVVPID_SINGLE_CONTEXT) && vpid != 0,
             InvvpidScope::AllContexts => has(Has::INVVPID_ALL_CONTEXTS),
             InvvpidScope::SingleContextRetainingGlobals { vpid } => {
                 has(Has::INVVPID_SINGLE_CONTEXT_RETAINING_GLOBALS) && vpid != 0

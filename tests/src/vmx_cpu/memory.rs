@@ -43,10 +43,8 @@ struct Frames {
 impl PhysicalMemory {
     /// Memory of so many pages, filled with garbage.
     pub fn new(pages: usize) -> Self {
-        let frames = Frames {
-            frames: vec![Frame::default(); pages],
-            free: (0..pages).rev().collect(),
-        };
+        let frames =
+            Frames { frames: vec![Frame::default(); pages], free: (0..pages).rev().collect() };
         let pages: Box<[Page]> = (0..pages).map(|_| Page::new()).collect();
         for page in &pages {
             page.fill(0xA5A5_A5A5_A5A5_A5A5);

@@ -26,7 +26,7 @@ unsafe impl VmxInstructions for VmxCpu<'_> {
         })
     }
 
-    fn leave_vmx_operation(&mut self) -> Result<(), VmxError> {
+    fn leave_vmx_operation(&mut self, _region: &VmxonPointer) -> Result<(), VmxError> {
         self.vmxoff()?;
         self.vmxe = false;
         Ok(())
@@ -99,9 +99,7 @@ impl Cpuid for VmxCpu<'_> {
         const VMX: u32 = 1 << 5;
         match leaf {
             0 => CpuidResult { eax: 0xB, ..CpuidResult::default() },
-            1 => {
-                CpuidResult { ebx: self.apic_id() << 24, ecx: VMX, ..CpuidResult::default() }
-            }
+            1 => CpuidResult { ebx: self.apic_id() << 24, ecx: VMX, ..CpuidResult::default() },
             0xB => CpuidResult { edx: self.apic_id(), ..CpuidResult::default() },
             _ => CpuidResult::default(),
         }

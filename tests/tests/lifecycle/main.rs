@@ -6,6 +6,9 @@
 
 mod histories;
 mod ideal;
+mod many;
 mod mocks;
 mod step;
+mod stories;
+mod threads;
 mod world;

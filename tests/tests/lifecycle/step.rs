@@ -7,45 +7,114 @@ use vmx_tests::vmx_cpu::Instruction;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub(crate) enum Step {
-    Enter { cpu: usize },
-    Leave { cpu: usize },
-    LeaveByForce { cpu: usize },
+    Enter {
+        cpu: usize,
+    },
+    Leave {
+        cpu: usize,
+    },
+    LeaveByForce {
+        cpu: usize,
+    },
     /// The CPU is reset, and software notices.
-    Reset { cpu: usize },
+    Reset {
+        cpu: usize,
+    },
     /// The value that a kernel keeps for the CPU is dropped; there is a new one then.
-    DropOperation { cpu: usize },
+    DropOperation {
+        cpu: usize,
+    },
     /// The next of these instructions fails.
-    Fail { cpu: usize, instruction: Instruction },
+    Fail {
+        cpu: usize,
+        instruction: Instruction,
+    },
 
-    Release { ended: usize, vmcs: usize },
-    TakePage { ended: usize },
-    DropEnded { ended: usize },
+    Release {
+        ended: usize,
+        vmcs: usize,
+    },
+    TakePage {
+        ended: usize,
+    },
+    DropEnded {
+        ended: usize,
+    },
 
     /// A new VMCS in an empty slot.
-    Make { vmcs: usize },
+    Make {
+        vmcs: usize,
+    },
     /// The same by `build`, whose closure succeeds or not.
-    Build { cpu: usize, vmcs: usize, succeeds: bool },
-    Load { cpu: usize, vmcs: usize },
+    Build {
+        cpu: usize,
+        vmcs: usize,
+        succeeds: bool,
+    },
+    Load {
+        cpu: usize,
+        vmcs: usize,
+    },
     /// Load, and enter the guest.
-    Run { cpu: usize, vmcs: usize },
-    Clear { cpu: usize, vmcs: usize },
-    ClearAll { cpu: usize },
-    IntoOwner { vmcs: usize },
-    Drop { vmcs: usize },
-    Forget { vmcs: usize },
+    Run {
+        cpu: usize,
+        vmcs: usize,
+    },
+    Clear {
+        cpu: usize,
+        vmcs: usize,
+    },
+    ClearAll {
+        cpu: usize,
+    },
+    IntoOwner {
+        vmcs: usize,
+    },
+    Drop {
+        vmcs: usize,
+    },
+    Forget {
+        vmcs: usize,
+    },
 
-    Request { vmcs: usize },
-    Serve { cpu: usize, token: usize },
-    Accept { vmcs: usize, token: usize },
-    Cancel { vmcs: usize, token: usize },
-    ForgetToken { token: usize },
+    Request {
+        vmcs: usize,
+    },
+    Serve {
+        cpu: usize,
+        token: usize,
+    },
+    Accept {
+        vmcs: usize,
+        token: usize,
+    },
+    Cancel {
+        vmcs: usize,
+        token: usize,
+    },
+    ForgetToken {
+        token: usize,
+    },
 
-    Post { cpu: usize, token: usize },
-    ServeMailbox { cpu: usize },
-    Poll { cpu: usize },
-    Withdraw { cpu: usize },
-    DropPosted { cpu: usize },
-    ForgetPosted { cpu: usize },
+    Post {
+        cpu: usize,
+        token: usize,
+    },
+    ServeMailbox {
+        cpu: usize,
+    },
+    Poll {
+        cpu: usize,
+    },
+    Withdraw {
+        cpu: usize,
+    },
+    DropPosted {
+        cpu: usize,
+    },
+    ForgetPosted {
+        cpu: usize,
+    },
 }
 
 /// How many there may be at once.

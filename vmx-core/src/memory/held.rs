@@ -4,30 +4,31 @@ use core::mem::MaybeUninit;
 
 use super::owner::PageOwner;
 
-/// The owner of a page that the CPU may write to. Dropping this leaks the page: whoever
-/// knows that the CPU is done takes the owner out.
+/// The owner of a page that the CPU may write to, from before the CPU is told the
+/// address. Dropping this leaks the page: whoever knows that the CPU is done takes the
+/// owner out.
 ///
 /// Not the owner itself, because to move a box is to say that nobody else uses its
 /// memory, and the compiler may act on that. A `MaybeUninit` says nothing.
 #[derive(Debug)]
-pub(crate) struct Held<P>(Option<MaybeUninit<P>>);
+pub(crate) struct Held<P>(MaybeUninit<P>);
 
 impl<P: PageOwner> Held<P> {
     /// Holds `owner`.
     pub(crate) const fn new(owner: P) -> Self {
-        Self(Some(MaybeUninit::new(owner)))
+        Self(MaybeUninit::new(owner))
     }
 
     /// The owner, while the CPU does not use the page.
-    pub(crate) fn owner(&self) -> Option<&P> {
-        // SAFETY: what is there was initialised by `new`.
-        self.0.as_ref().map(|owner| unsafe { owner.assume_init_ref() })
+    pub(crate) const fn owner(&self) -> &P {
+        // SAFETY: `new` has initialised it.
+        unsafe { self.0.assume_init_ref() }
     }
 
-    /// The owner back, once the CPU does not know the page; `None` the second time.
-    pub(crate) fn take(&mut self) -> Option<P> {
-        // SAFETY: what is there was initialised by `new`, and is gone afterwards.
-        self.0.take().map(|owner| unsafe { owner.assume_init() })
+    /// The owner back, once the CPU does not know the page.
+    pub(crate) fn into_owner(self) -> P {
+        // SAFETY: `new` has initialised it, and it is gone with `self`.
+        unsafe { self.0.assume_init() }
     }
 }
 
@@ -65,9 +66,7 @@ mod tests {
         let alive = Rc::new(());
         let _ = Held::new(frame(&alive));
         assert_eq!(Rc::strong_count(&alive), 2, "leaked");
-        let mut held = Held::new(frame(&alive));
-        drop(held.take());
-        assert!(held.take().is_none());
+        drop(Held::new(frame(&alive)).into_owner());
         assert_eq!(Rc::strong_count(&alive), 2, "given back and freed");
     }
 
@@ -84,11 +83,10 @@ mod tests {
         let cpu: *const Page = &raw const *page;
         // SAFETY: a box, whose address stands for the physical one.
         let owner = unsafe { Frame::new(page, PhysicalAddress(cpu.addr() as u64)) };
-        let held = moved(Held::new(owner));
-        let mut held = moved(held);
+        let held = moved(moved(Held::new(owner)));
         // What the CPU does is as a pointer from before the moves would.
         // SAFETY: the page is alive as long as its owner is held.
         unsafe { (*cpu).write(0, 7) };
-        assert_eq!(held.take().map(|frame| frame.into_owner().read(0)), Some(7));
+        assert_eq!(held.into_owner().into_owner().read(0), 7);
     }
 }

@@ -61,6 +61,15 @@ pub(crate) struct Vmcs {
     pub(crate) has_data: bool,
     /// It was never VMCLEARed.
     pub(crate) is_fresh: bool,
+    /// A forced leave has VMCLEARed it, though the VMCS does not know.
+    pub(crate) is_swept: bool,
+}
+
+impl Vmcs {
+    fn cleared(&mut self) {
+        self.place = Place::Nowhere;
+        (self.launched, self.is_swept) = (false, false);
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -147,9 +156,10 @@ impl Ideal {
     }
 
     fn has_room_for_token(&self) -> bool {
-        let posted = self.cpus.iter().filter(|cpu| {
-            cpu.mailbox.slot != Slot::Empty && !cpu.mailbox.is_forgotten
-        });
+        let posted = self
+            .cpus
+            .iter()
+            .filter(|cpu| cpu.mailbox.slot != Slot::Empty && !cpu.mailbox.is_forgotten);
         self.tokens.len() + posted.count() < self.size.tokens
     }
 
@@ -166,8 +176,13 @@ impl Ideal {
         let serial = self.next_serial;
         self.next_serial += 1;
         self.slots[slot] = Some(serial);
-        let vmcs =
-            Vmcs { place: Place::Nowhere, launched: false, has_data: false, is_fresh: true };
+        let vmcs = Vmcs {
+            place: Place::Nowhere,
+            launched: false,
+            has_data: false,
+            is_fresh: true,
+            is_swept: false,
+        };
         self.vmcss.insert(serial, vmcs);
         serial
     }

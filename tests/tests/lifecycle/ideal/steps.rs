@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use vmx_tests::vmx_cpu::Instruction;
 
-use super::{Cpu, Ended, Ideal, Mailbox, Outcome, Place, Root, Serial, Slot, Token, Vmcs};
+use super::{Ended, Ideal, Mailbox, Outcome, Place, Root, Serial, Slot, Token, Vmcs};
 use crate::step::Step;
 
 impl Ideal {
@@ -48,18 +48,14 @@ impl Ideal {
             Step::Build { cpu, vmcs, succeeds } => self.build(cpu, vmcs, succeeds)?,
             Step::Load { cpu, vmcs } => self.load(cpu, vmcs)?,
             Step::Run { cpu, vmcs } => {
-                let (serial, state) = self.live(vmcs)?;
-                let launched = state.launched;
-                // A forced leave that failed has cleared it behind its back.
-                let is_active = |cpu: &Cpu| {
-                    cpu.root.as_ref().is_some_and(|root| root.active.contains(&serial))
-                };
-                if launched && !self.cpus.iter().any(is_active) {
+                let (_, state) = self.live(vmcs)?;
+                if state.launched && state.is_swept {
                     return None;
                 }
                 let outcome = self.load(cpu, vmcs)?;
                 if outcome == Outcome::Done {
-                    self.live(vmcs)?.1.launched = true;
+                    let (_, state) = self.live(vmcs)?;
+                    (state.launched, state.is_swept) = (true, false);
                 }
                 outcome
             }
@@ -138,7 +134,6 @@ impl Ideal {
                 }
                 _ => Outcome::Pending,
             },
-            Step::Withdraw { .. } if self.slots.len() < 100 => return None,
             Step::Withdraw { cpu } => match self.posted(cpu)? {
                 Slot::Answered(token, Outcome::Done) => {
                     self.answer(cpu, token, Outcome::Done);
@@ -220,7 +215,13 @@ impl Ideal {
         let root = self.cpus[cpu].root.as_mut()?;
         root.active.clear();
         root.current = None;
-        if self.fails(cpu, Instruction::Vmxoff) {
+        let fails = self.fails(cpu, Instruction::Vmxoff);
+        for serial in self.cpus[cpu].account.iter().flat_map(|(_, counted)| counted) {
+            if let Some(vmcs) = self.vmcss.get_mut(serial) {
+                vmcs.is_swept = true;
+            }
+        }
+        if fails {
             return Some(Outcome::Failed);
         }
         self.cpus[cpu].root = None;
@@ -252,8 +253,7 @@ impl Ideal {
         if state.place != Place::On(epoch) {
             return Some(Outcome::Back);
         }
-        state.place = Place::Nowhere;
-        state.launched = false;
+        state.cleared();
         if is_lost {
             state.has_data = false;
             state.is_fresh = true;
@@ -333,8 +333,7 @@ impl Ideal {
         }
         self.cleared(cpu, serial);
         let (_, vmcs) = self.live(slot)?;
-        vmcs.place = Place::Nowhere;
-        vmcs.launched = false;
+        vmcs.cleared();
         Some(Outcome::Done)
     }
 
@@ -354,7 +353,7 @@ impl Ideal {
         let (mut count, mut error) = (0, None);
         for slot in 0..self.slots.len() {
             let place = self.live(slot).map(|(_, vmcs)| vmcs.place);
-            if place.and_then(Place::epoch) != Some(here) {
+            if place != Some(Place::On(here)) {
                 continue;
             }
             match self.clear(cpu, slot) {
@@ -388,8 +387,7 @@ impl Ideal {
             return Some(Outcome::Back);
         }
         if is_receipt {
-            vmcs.place = Place::Nowhere;
-            vmcs.launched = false;
+            vmcs.cleared();
         } else {
             vmcs.place = Place::On(given.epoch);
         }

@@ -6,7 +6,7 @@ use std::thread;
 use vmx_core::PhysicalAddress;
 use vmx_tests::vmx_cpu::Use;
 
-use super::{World};
+use super::World;
 use crate::ideal::{Epoch, Outcome, Place, Serial, Slot, Token};
 use crate::step::Step;
 
@@ -67,7 +67,7 @@ impl World<'_> {
             assert_eq!(vmcs.is_launched(), ideal.launched);
             for (per_cpu, cpu) in self.cpus.iter().zip(&self.ideal.cpus) {
                 let root = cpu.root.as_ref();
-                if root.is_some_and(|root| root.active.contains(serial)) {
+                if !ideal.is_swept && root.is_some_and(|root| root.active.contains(serial)) {
                     assert_eq!(per_cpu.cpu.is_launched(vmcs.address()), ideal.launched);
                 }
             }
@@ -127,9 +127,8 @@ impl World<'_> {
 
     fn settle(&mut self, vmcs: usize, place: Place) {
         let Place::On(epoch) = place else { return };
-        let is_here = |cpu: &crate::ideal::Cpu| {
-            cpu.account.as_ref().is_some_and(|(here, _)| *here == epoch)
-        };
+        let is_here =
+            |cpu: &crate::ideal::Cpu| cpu.account.as_ref().is_some_and(|(here, _)| *here == epoch);
         if let Some(cpu) = self.ideal.cpus.iter().position(is_here) {
             self.step(Step::Clear { cpu, vmcs });
         } else if let Some(ended) = self.ideal.ended.iter().position(|e| e.epoch == epoch) {
@@ -177,7 +176,7 @@ impl World<'_> {
             };
             print.serial(*serial);
             let vmcs = ideal.vmcss[serial];
-            let flags = [vmcs.launched, vmcs.has_data, vmcs.is_fresh];
+            let flags = [vmcs.launched, vmcs.has_data, vmcs.is_fresh, vmcs.is_swept];
             flags.iter().for_each(|flag| print.word(usize::from(*flag)));
             match vmcs.place {
                 Place::Nowhere => print.word(0),

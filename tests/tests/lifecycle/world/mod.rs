@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use vmx_core::cpu::VmcsAccess;
 use vmx_core::vmcs::{
-    ClearMailbox, ClearReceipt, ClearRequest, EndedOperation, EnterError,
-    LeaveError, LoadError, OperationId, PostedClear, Vmcs, VmxOperation, field,
+    ClearMailbox, ClearReceipt, ClearRequest, EndedOperation, EnterError, LeaveError, LoadError,
+    OperationId, PostedClear, Vmcs, VmxOperation, field,
 };
 use vmx_core::{GuestRegisters, PhysicalAddress};
 use vmx_tests::vmx_cpu::{CAPABILITIES, OwnedPage, PhysicalMemory, VmxCpu};
@@ -170,17 +170,16 @@ impl<'b> World<'b> {
             }
             Step::Release { ended, vmcs } => {
                 let vmcs = self.slots[vmcs].as_mut().expect("a VMCS");
-                done_or_back(self.ended[ended].release(vmcs))
+                done_or_back(self.ended[ended].release(vmcs).is_ok())
             }
             Step::TakePage { ended } => {
-                let page = self.ended[ended].take_page();
-                if page.is_some() {
-                    self.ended.remove(ended);
-                }
-                done_or_back(page.is_some())
+                let back = self.ended.remove(ended).into_page().err();
+                let is_done = back.is_none();
+                back.into_iter().for_each(|back| self.ended.insert(ended, back));
+                done_or_back(is_done)
             }
             Step::DropEnded { ended } => {
-                self.ended.remove(ended);
+                drop(self.ended.remove(ended));
                 Outcome::Done
             }
             Step::Make { vmcs } => {
@@ -267,16 +266,25 @@ impl<'b> World<'b> {
                 let mailbox = self.cpus[cpu].mailbox;
                 Outcome::Served(section!(self, cpu).serve_mailbox(mailbox))
             }
-            Step::Poll { cpu } => {
-                let posted = self.cpus[cpu].posted.as_mut().expect("posted");
-                let Some(answer) = posted.poll() else { return Outcome::Pending };
-                self.cpus[cpu].posted = None;
-                self.answered(answer.map_err(|refused| (refused.error, refused.request)))
-            }
+            Step::Poll { cpu } => match self.cpus[cpu].posted.take().expect("posted").poll() {
+                Ok(Ok(receipt)) => {
+                    self.tokens.push(Token::Receipt(receipt));
+                    Outcome::Done
+                }
+                Ok(Err(refused)) => {
+                    self.tokens.push(Token::Request(refused.request));
+                    loaded(&self.ids, refused.error)
+                }
+                Err(waiting) => {
+                    self.cpus[cpu].posted = Some(waiting);
+                    Outcome::Pending
+                }
+            },
             Step::Withdraw { cpu } => {
-                let posted = self.cpus[cpu].posted.take().expect("posted");
-                let _ = posted;
-                todo!()
+                let answer = self.cpus[cpu].posted.take().expect("posted").withdraw();
+                let is_served = answer.is_ok();
+                self.tokens.push(answer.map_or_else(Token::Request, Token::Receipt));
+                done_or_back(is_served)
             }
             Step::DropPosted { cpu } => {
                 self.cpus[cpu].posted = None;
@@ -285,19 +293,6 @@ impl<'b> World<'b> {
             Step::ForgetPosted { cpu } => {
                 core::mem::forget(self.cpus[cpu].posted.take());
                 Outcome::Done
-            }
-        }
-    }
-
-    fn answered(&mut self, answer: Result<ClearReceipt, (LoadError, ClearRequest)>) -> Outcome {
-        match answer {
-            Ok(receipt) => {
-                self.tokens.push(Token::Receipt(receipt));
-                Outcome::Done
-            }
-            Err((error, request)) => {
-                self.tokens.push(Token::Request(request));
-                loaded(&self.ids, error)
             }
         }
     }
