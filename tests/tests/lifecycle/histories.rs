@@ -73,20 +73,20 @@ fn search(size: Size, depth: usize) -> (usize, bool) {
 #[test]
 fn every_history_of_a_vmcs_on_one_cpu() {
     let size = Size { cpus: 1, vmcss: 1, ended: 1, tokens: 2, pages: 3 };
-    assert_eq!(search(size, 30), (2996, true));
+    assert_eq!(search(size, 40), (13440, true));
 }
 
 #[test]
 fn every_history_of_a_vmcs_on_two_cpus() {
     let size = Size { cpus: 2, vmcss: 1, ended: 1, tokens: 1, pages: 3 };
-    assert_eq!(search(size, 30), (6296, true));
+    assert_eq!(search(size, 40), (31102, true));
 }
 
 #[test]
 fn every_short_history_of_two_vmcss_on_two_cpus() {
     let size = Size { cpus: 2, vmcss: 2, ended: 1, tokens: 2, pages: 5 };
-    let (states, _) = search(size, 5);
-    assert!(states > 1000, "{states}");
+    let (states, _) = search(size, 6);
+    assert!(states > 3000, "{states}");
 }
 
 const LARGE: Size = Size { cpus: 3, vmcss: 3, ended: 2, tokens: 3, pages: 9 };

@@ -75,7 +75,6 @@ fn before_a_reboot_all_are_cleared_where_they_are_active() {
     assert_eq!(first.clear_all(&mut vmcss), Ok(1), "the other one was asked for");
     let receipt = first.serve(request).unwrap();
     vmcss[1].accept_clear(receipt).unwrap();
-    second.cpu().apic_id();
     assert_eq!(second.clear_all(&mut vmcss), Ok(2));
     assert_eq!(second.clear_all(&mut vmcss), Ok(0));
     drop((first.leave().unwrap(), second.leave().unwrap(), vmcss));
@@ -164,7 +163,7 @@ fn the_host_pointers_are_written_again_where_they_must() {
     let mut ended = unsafe { operation_1.lost() }.unwrap();
     ended.release(&mut vmcs).unwrap();
     let mut second = section(&mut operation_1, &mut cpu_1);
-    second.enter(ended.into_page().unwrap(), &CAPABILITIES).unwrap();
+    second.enter(ended.take_page().unwrap(), &CAPABILITIES).unwrap();
     run(&mut second, &mut vmcs);
 }
 
@@ -179,12 +178,15 @@ fn a_request_is_not_served_by_the_next_operation_with_the_same_region() {
     let request = vmcs.request_clear().unwrap();
     let mut ended = here.leave_by_force().unwrap();
     assert_eq!(ended.release(&mut vmcs), Err(ReleaseError::ClearRequested));
-    let mut ended = ended.into_page().expect_err("a VMCS is outstanding");
+    assert!(ended.take_page().is_none(), "a VMCS is outstanding");
 
     vmcs.cancel_clear(request).unwrap();
     ended.release(&mut vmcs).unwrap();
-    here.enter(ended.into_page().unwrap(), &CAPABILITIES).unwrap();
+    here.enter(ended.take_page().unwrap(), &CAPABILITIES).unwrap();
     here.load(&mut vmcs).unwrap();
+    // The old operation is over, though the new one looks like it.
+    assert_eq!(ended.release(&mut vmcs), Err(ReleaseError::OtherOperation));
+    assert!(ended.take_page().is_none());
     here.clear(&mut vmcs).unwrap();
     here.leave().unwrap();
 }
@@ -210,7 +212,7 @@ fn a_receipt_outlives_the_operation_and_nothing_else() {
     vmcs.accept_clear(receipt).unwrap();
     assert_eq!(ended.release(&mut vmcs), Err(ReleaseError::OtherOperation));
     ended.release(&mut other).unwrap();
-    drop((ended.into_page().unwrap(), vmcs, other));
+    drop((ended.take_page().unwrap(), vmcs, other));
     assert_eq!(memory.free(), 3);
 }
 
@@ -230,7 +232,7 @@ fn a_request_comes_back_from_a_cpu_that_is_gone() {
     let mut ended = unsafe { operation.lost() }.unwrap();
     vmcs.cancel_clear(posted.withdraw().unwrap_err()).unwrap();
     ended.release(&mut vmcs).unwrap();
-    ended.into_page().unwrap();
+    ended.take_page().unwrap();
     let mut here = section(&mut operation, &mut cpu);
     assert!(!here.serve_mailbox(&mailbox));
 }
@@ -288,10 +290,9 @@ fn dropped_in_use_is_leaked() {
     here.load(&mut vmcs).unwrap();
     drop(vmcs);
     assert_eq!(here.operation().active(), 1);
-    drop(operation);
+    operation = VmxOperation::new();
     assert_eq!(memory.free(), 1);
-    let mut again = VmxOperation::new();
-    let mut here = section(&mut again, &mut cpu);
+    let mut here = section(&mut operation, &mut cpu);
     let refused = here.enter(memory.allocate().unwrap(), &CAPABILITIES).unwrap_err();
     let twice = VmxError::FailValid(InstructionError(15));
     assert_eq!(refused.error, EnterError::InUse(twice));

@@ -34,10 +34,9 @@ struct PerCpu<'k, 'm> {
 
 impl<'m> PerCpu<'_, 'm> {
     fn serve(&mut self) {
+        let mailbox = &self.kernel.mailboxes[self.number];
         // SAFETY: no CPU is behind it, and one thread has both. So below.
-        let mut section = unsafe { self.operation.section(&mut self.cpu) };
-        section.serve_mailbox(&self.kernel.mailboxes[self.number]);
-        drop(section);
+        unsafe { self.operation.section(&mut self.cpu) }.serve_mailbox(mailbox);
         thread::yield_now();
     }
 

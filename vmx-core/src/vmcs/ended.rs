@@ -12,7 +12,7 @@ use crate::memory::owner::PageOwner;
 /// VMX operation that was left by force, or lost: what is left to settle.
 ///
 /// VMCSs that were active still say so. [`release`](Self::release) settles one;
-/// [`into_page`](Self::into_page) gives the VMXON region back once all are. Dropped
+/// [`take_page`](Self::take_page) gives the VMXON region back once all are. Dropped
 /// before, the region's page is leaked, so that no other operation can be taken for this
 /// one. So are the pages of VMCSs that are dropped unsettled.
 ///
@@ -38,7 +38,7 @@ use crate::memory::owner::PageOwner;
 ///             Err(error) => eprintln!("{:?}: {error}", vmcs.address()),
 ///         }
 ///     }
-///     ended.into_page().ok()
+///     ended.take_page()
 /// }
 /// ```
 #[must_use = "dropped, it leaks the VMXON region's page while VMCSs count as active"]
@@ -82,6 +82,11 @@ impl<P: PageOwner> EndedOperation<P> {
     /// # Errors
     /// [`ReleaseError`]: it stays as it is.
     pub fn release<Q: PageOwner>(&mut self, vmcs: &mut Vmcs<Q>) -> Result<(), ReleaseError> {
+        if self.outstanding == 0 {
+            // The page may be the VMXON region of the next operation, which has the same
+            // identity then.
+            return Err(ReleaseError::OtherOperation);
+        }
         match vmcs.activity {
             Activity::On(operation) if operation == self.id => {}
             // Whoever has the request could have it served by the next operation with this
@@ -98,18 +103,16 @@ impl<P: PageOwner> EndedOperation<P> {
         } else {
             return Err(ReleaseError::NotCleared);
         }
-        self.outstanding = self.outstanding.saturating_sub(1);
+        self.outstanding -= 1;
         Ok(())
     }
 
-    /// The page of the VMXON region.
-    ///
-    /// # Errors
-    /// The operation itself, as long as a VMCS is [`outstanding`](Self::outstanding).
-    pub fn into_page(mut self) -> Result<P, Self> {
+    /// The page of the VMXON region; `None` as long as a VMCS is
+    /// [`outstanding`](Self::outstanding), and the second time.
+    pub fn take_page(&mut self) -> Option<P> {
         match self.outstanding {
-            0 => self.vmxon.take().map(Held::into_owner).ok_or(self),
-            _ => Err(self),
+            0 => self.vmxon.take().map(Held::into_owner),
+            _ => None,
         }
     }
 }

@@ -26,10 +26,11 @@ impl Ideal {
             }
             Step::Release { ended, vmcs } => self.release(ended, vmcs)?,
             Step::TakePage { ended } => {
-                if self.ended.get(ended)?.outstanding != 0 {
+                let ended = self.ended.get_mut(ended)?;
+                if ended.outstanding != 0 || !ended.has_page {
                     return Some(Outcome::Back);
                 }
-                self.ended.remove(ended);
+                ended.has_page = false;
                 Outcome::Done
             }
             Step::DropEnded { ended } => {

@@ -189,7 +189,8 @@ impl World<'_> {
         }
         for ended in &ideal.ended {
             print.epoch(ended.epoch);
-            print.word(2 * ended.outstanding + usize::from(ended.is_lost));
+            print.word(4 * ended.outstanding + 2 * usize::from(ended.has_page));
+            print.word(usize::from(ended.is_lost));
         }
         print.word(usize::MAX);
         ideal.tokens.iter().for_each(|token| print.token(*token));

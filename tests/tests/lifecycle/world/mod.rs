@@ -173,10 +173,8 @@ impl<'b> World<'b> {
                 done_or_back(self.ended[ended].release(vmcs).is_ok())
             }
             Step::TakePage { ended } => {
-                let back = self.ended.remove(ended).into_page().err();
-                let is_done = back.is_none();
-                back.into_iter().for_each(|back| self.ended.insert(ended, back));
-                done_or_back(is_done)
+                let page = self.ended[ended].take_page();
+                done_or_back(page.is_some())
             }
             Step::DropEnded { ended } => {
                 drop(self.ended.remove(ended));
@@ -249,7 +247,7 @@ impl<'b> World<'b> {
                 self.back(token, back.map(Token::Request))
             }
             Step::ForgetToken { token } => {
-                core::mem::forget(self.tokens.remove(token));
+                let _ = self.tokens.remove(token);
                 Outcome::Done
             }
             Step::Post { cpu, token } => {
