@@ -36,42 +36,44 @@ impl<P: PageOwner> Held<P> {
 mod tests {
     extern crate std;
 
+    use core::cell::Cell;
     use std::boxed::Box;
-    use std::rc::Rc;
 
     use super::*;
     use crate::memory::address::PhysicalAddress;
     use crate::memory::frame::Frame;
     use crate::memory::page::Page;
 
-    /// A box that tells when its page is freed.
-    struct Counted(Box<Page>, #[allow(dead_code)] Rc<()>);
+    /// An owner that tells when it is dropped.
+    struct Counted<'a>(&'a Page, &'a Cell<u32>);
 
-    impl core::ops::Deref for Counted {
-        type Target = Page;
-        fn deref(&self) -> &Page {
-            &self.0
+    // SAFETY: (1, 2) Both are fixed. (3, 4) No CPU uses the address.
+    unsafe impl PageOwner for Counted<'_> {
+        fn page(&self) -> &Page {
+            self.0
+        }
+        fn address(&self) -> PhysicalAddress {
+            PhysicalAddress(0x1000)
         }
     }
 
-    fn frame(alive: &Rc<()>) -> Frame<Counted> {
-        let page = Box::new(Page::new());
-        let address = PhysicalAddress((&raw const *page).expose_provenance() as u64);
-        // SAFETY: a box, whose address stands for the physical one.
-        unsafe { Frame::new(Counted(page, Rc::clone(alive)), address) }
+    impl Drop for Counted<'_> {
+        fn drop(&mut self) {
+            self.1.set(self.1.get() + 1);
+        }
     }
 
     #[test]
     fn dropping_leaks_and_taking_does_not() {
-        let alive = Rc::new(());
-        let _ = Held::new(frame(&alive));
-        assert_eq!(Rc::strong_count(&alive), 2, "leaked");
-        drop(Held::new(frame(&alive)).into_owner());
-        assert_eq!(Rc::strong_count(&alive), 2, "given back and freed");
+        let (page, drops) = (Page::new(), Cell::new(0));
+        drop(Held::new(Counted(&page, &drops)));
+        assert_eq!(drops.get(), 0, "leaked");
+        drop(Held::new(Counted(&page, &drops)).into_owner());
+        assert_eq!(drops.get(), 1, "given back");
     }
 
     /// The CPU keeps a pointer of its own to a page whose owner is moved about. With the
-    /// box itself in the place of [`Held`], Miri calls the write undefined behaviour.
+    /// owner itself in the place of [`Held`], Miri calls the write undefined behaviour.
     #[test]
     fn the_cpu_writes_while_the_owner_is_moved() {
         /// Moves the value as a function does that takes it.
@@ -80,11 +82,12 @@ mod tests {
             held
         }
         let page = Box::new(Page::new());
-        let cpu: *const Page = &raw const *page;
+        let address = PhysicalAddress((&raw const *page).addr() as u64);
         // SAFETY: a box, whose address stands for the physical one.
-        let owner = unsafe { Frame::new(page, PhysicalAddress(cpu.addr() as u64)) };
-        let held = moved(moved(Held::new(owner)));
-        // What the CPU does is as a pointer from before the moves would.
+        let held = Held::new(unsafe { Frame::new(page, address) });
+        // The CPU is told where the page is, as late as that.
+        let cpu: *const Page = held.owner().page();
+        let held = moved(moved(held));
         // SAFETY: the page is alive as long as its owner is held.
         unsafe { (*cpu).write(0, 7) };
         assert_eq!(held.into_owner().into_owner().read(0), 7);

@@ -235,3 +235,6 @@ impl Drop for PostedClear<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

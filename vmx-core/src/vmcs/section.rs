@@ -167,9 +167,9 @@ impl<'a, C: VmxInstructions, P: PageOwner> CriticalSection<'a, C, P> {
         }
         let revision = capabilities.basic.revision();
         write_region(&page, revision);
-        let pointer = VmxonPointer::new(page.address(), revision);
         // Held before the CPU has it, and not moved as an owner from then on.
         let vmxon = Held::new(page);
+        let pointer = VmxonPointer::new(vmxon.owner().address(), revision);
         match self.cpu.enter_vmx_operation(&pointer, capabilities) {
             Ok(()) => {
                 let id = OperationId::new(pointer.address(), self.cpu.local_apic_id());
@@ -416,3 +416,6 @@ impl<C, P> fmt::Debug for CriticalSection<'_, C, P> {
         f.debug_tuple("CriticalSection").field(&self.operation).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

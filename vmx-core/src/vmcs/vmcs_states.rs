@@ -85,10 +85,10 @@ impl<P: PageOwner> Vmcs<P> {
 
     fn with_identifier(page: P, identifier: u32) -> Self {
         write_region(&page, identifier);
-        let address = page.address();
+        let owner = Held::new(page);
         Self {
-            owner: Some(Held::new(page)),
-            address,
+            address: owner.owner().address(),
+            owner: Some(owner),
             identifier,
             activity: Activity::Nowhere,
             launched: false,
