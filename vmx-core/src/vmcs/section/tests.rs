@@ -1,56 +1,62 @@
 extern crate std;
 
+use core::cell::RefCell;
 use std::boxed::Box;
-use std::vec::Vec;
+use std::collections::BTreeMap;
 
 use super::*;
 use crate::memory::page::Page;
 
-/// A box that tells the CPU its address whenever it is asked for it. The box may be moved
-/// after that only if the CPU does not use the page, or Miri calls it undefined behaviour.
-struct Told(Box<Page>);
+/// Where the CPU finds a page: the pointer that its owner told last.
+type Bus = RefCell<BTreeMap<PhysicalAddress, *const Page>>;
+
+/// A box that tells the CPU where its page is whenever it is asked for the address. After
+/// that the box may be moved only when the CPU does not use the page any more, or Miri calls
+/// what the CPU does undefined behaviour.
+struct Told<'b>(Box<Page>, &'b Bus);
 
 // SAFETY: (1 to 4) As for every box, whose address stands for the physical one.
-unsafe impl PageOwner for Told {
+unsafe impl PageOwner for Told<'_> {
     fn page(&self) -> &Page {
         &self.0
     }
 
     fn address(&self) -> PhysicalAddress {
-        PhysicalAddress((&raw const *self.0).expose_provenance() as u64)
+        let page: *const Page = &raw const *self.0;
+        let address = PhysicalAddress(page.addr() as u64);
+        self.1.borrow_mut().insert(address, page);
+        address
     }
 }
 
 /// A CPU that writes to every region that it knows, all the time.
-#[derive(Default)]
-struct Writing {
-    regions: Vec<PhysicalAddress>,
+struct Writing<'b> {
+    bus: &'b Bus,
+    regions: BTreeMap<PhysicalAddress, *const Page>,
 }
 
-impl Writing {
+impl Writing<'_> {
     fn use_all(&self) {
-        for region in &self.regions {
-            let page = core::ptr::with_exposed_provenance::<Page>(region.0 as usize);
+        for page in self.regions.values() {
             // SAFETY: the CPU was given the page and not told to leave it alone.
-            unsafe { (*page).write(100, 1) };
+            unsafe { (**page).write(100, 1) };
         }
     }
 
     fn take(&mut self, region: PhysicalAddress) {
-        if !self.regions.contains(&region) {
-            self.regions.push(region);
-        }
+        let page = self.bus.borrow()[&region];
+        self.regions.entry(region).or_insert(page);
         self.use_all();
     }
 
     fn give_back(&mut self, region: PhysicalAddress) {
         self.use_all();
-        self.regions.retain(|other| *other != region);
+        self.regions.remove(&region);
     }
 }
 
 // SAFETY: (1, 2, 3) It writes to what it was given until it has answered that it does not.
-unsafe impl VmxInstructions for Writing {
+unsafe impl VmxInstructions for Writing<'_> {
     fn enter_vmx_operation(
         &mut self,
         region: &VmxonPointer,
@@ -76,10 +82,6 @@ unsafe impl VmxInstructions for Writing {
     }
 }
 
-fn page() -> Told {
-    Told(Box::new(Page::new()))
-}
-
 /// Moves a value as a function does that takes it.
 #[inline(never)]
 fn moved<T>(value: T) -> T {
@@ -88,7 +90,9 @@ fn moved<T>(value: T) -> T {
 
 #[test]
 fn no_owner_is_moved_while_the_cpu_has_its_page() {
-    let mut cpu = Writing::default();
+    let bus = Bus::default();
+    let page = || Told(Box::new(Page::new()), &bus);
+    let mut cpu = Writing { bus: &bus, regions: BTreeMap::new() };
     let mut operation = VmxOperation::new();
     let vmcs = Vmcs::new(page(), &Capabilities::NOTHING);
     // SAFETY: the one CPU of this operation. So below.
