@@ -8,6 +8,8 @@
 //!   to try.
 //! - [`departures`]: where Bochs is not what the manual says.
 //! - `world_switch`: the machine code of the world switch, executed on a model of a CPU.
+//! - [`vmx_cpu`]: a logical processor with VMX, by the manual, which panics where a real
+//!   one would be corrupted.
 //!
 //! The boot image uses the cases and the departures, without `std`.
 //!
@@ -26,6 +28,8 @@
 pub mod contract;
 pub mod departures;
 pub mod entry_cases;
+#[cfg(not(target_os = "none"))]
+pub mod vmx_cpu;
 #[cfg(all(target_arch = "x86_64", not(target_os = "none")))]
 pub mod world_switch;
 

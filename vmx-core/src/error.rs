@@ -16,13 +16,12 @@ use crate::memory::page::OutsidePage;
 use crate::msr_list::Refused;
 use crate::vmcs::entry_failure::EntryFailure;
 use crate::vmcs::error::VmxError;
-use crate::vmcs::operation_error::EnterError;
-use crate::vmcs::operation_error::LeaveError;
-use crate::vmcs::operation_error::LoadError;
-use crate::vmcs::operation_error::{ClearRefused, EnterRefused};
+use crate::vmcs::operation_error::EnterRefused;
+use crate::vmcs::operation_error::{EnterError, LeaveError, LoadError, ReleaseError};
 
 /// Any error of this crate, for a function that can fail in several ways. `?` makes it of
-/// each of them.
+/// each of them, but for [`ClearRefused`](crate::vmcs::ClearRefused): the request in it
+/// is to be cancelled or sent on, or its VMCS counts as active for good.
 ///
 /// ```
 /// use vmx_core::cpu::{Cpuid, Msr};
@@ -53,6 +52,8 @@ pub enum Error {
     Leave(LeaveError),
     /// A VMCS was not loaded or cleared.
     Load(LoadError),
+    /// A VMCS was not settled after VMX operation ended.
+    Release(ReleaseError),
     /// A VMX instruction failed.
     Vmx(VmxError),
     /// VM entry failed.
@@ -92,6 +93,7 @@ impl Error {
             Self::Enter(error) => error,
             Self::Leave(error) => error,
             Self::Load(error) => error,
+            Self::Release(error) => error,
             Self::Vmx(error) => error,
             Self::Entry(error) => error,
             Self::Injection(error) => error,
@@ -126,13 +128,6 @@ impl core::error::Error for Error {
 impl<P> From<EnterRefused<P>> for Error {
     fn from(refused: EnterRefused<P>) -> Self {
         Self::Enter(refused.error)
-    }
-}
-
-/// The request is lost: its VMCS counts as active for good.
-impl From<ClearRefused> for Error {
-    fn from(refused: ClearRefused) -> Self {
-        Self::Load(refused.error)
     }
 }
 
@@ -175,6 +170,12 @@ impl From<LeaveError> for Error {
 impl From<LoadError> for Error {
     fn from(error: LoadError) -> Self {
         Self::Load(error)
+    }
+}
+
+impl From<ReleaseError> for Error {
+    fn from(error: ReleaseError) -> Self {
+        Self::Release(error)
     }
 }
 

@@ -62,7 +62,7 @@ unsafe impl<O: SwitchOptions> VmxInstructions for BareMetal<O> {
         })
     }
 
-    fn leave_vmx_operation(&mut self) -> Result<(), VmxError> {
+    fn leave_vmx_operation(&mut self, _region: &VmxonPointer) -> Result<(), VmxError> {
         // SAFETY: ring 0. VMCSs that are still active lose data, which the trait
         // tells the caller; memory safety does not depend on it.
         unsafe { instructions::vmxoff()? };

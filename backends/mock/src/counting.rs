@@ -206,9 +206,9 @@ unsafe impl<C: VmxInstructions> VmxInstructions for Counting<C> {
         self.inner.enter_vmx_operation(region, capabilities)
     }
     #[inline]
-    fn leave_vmx_operation(&mut self) -> Result<(), VmxError> {
+    fn leave_vmx_operation(&mut self, region: &VmxonPointer) -> Result<(), VmxError> {
         self.counts.vmxoff += 1;
-        self.inner.leave_vmx_operation()
+        self.inner.leave_vmx_operation(region)
     }
     #[inline]
     fn vmclear(&mut self, region: &VmcsPointer) -> Result<(), VmxError> {

@@ -124,7 +124,7 @@ mod generated {
                 region: &VmxonPointer,
                 capabilities: &Capabilities,
             ) -> Result<(), EnterError>;
-            fn leave_vmx_operation(&mut self) -> Result<(), VmxError>;
+            fn leave_vmx_operation(&mut self, region: &VmxonPointer) -> Result<(), VmxError>;
             fn vmclear(&mut self, region: &VmcsPointer) -> Result<(), VmxError>;
             fn vmptrld(&mut self, region: &VmcsPointer) -> Result<(), VmxError>;
         }

@@ -127,7 +127,9 @@ macro_rules! forward_cpu_traits {
             fn enter_vmx_operation(
                 region: &$crate::vmcs::VmxonPointer, capabilities: &$crate::Capabilities
             ) -> ::core::result::Result<(), $crate::vmcs::EnterError>;
-            fn leave_vmx_operation() -> ::core::result::Result<(), $crate::VmxError>;
+            fn leave_vmx_operation(
+                region: &$crate::vmcs::VmxonPointer
+            ) -> ::core::result::Result<(), $crate::VmxError>;
             fn vmclear(
                 region: &$crate::vmcs::VmcsPointer
             ) -> ::core::result::Result<(), $crate::VmxError>;

@@ -9,7 +9,8 @@ use crate::vmcs::pointer::{VmcsPointer, VmxonPointer};
 /// Entering and leaving VMX operation, VMCLEAR and VMPTRLD.
 ///
 /// A [`CriticalSection`](crate::vmcs::CriticalSection) calls these in the right order and
-/// keeps account. What they answer decides when memory is given back:
+/// keeps account. Nobody else can: each takes a pointer that only a section makes. What
+/// they answer decides when memory is given back:
 ///
 /// # Safety
 ///
@@ -36,11 +37,11 @@ pub unsafe trait VmxInstructions {
         capabilities: &Capabilities,
     ) -> Result<(), EnterError>;
 
-    /// VMXOFF, then CR4.VMXE = 0.
+    /// VMXOFF, then CR4.VMXE = 0. `region` is the VMXON region that the CPU was given.
     ///
     /// # Errors
     /// [`VmxError`] if VMXOFF fails. #UD in the host outside VMX operation.
-    fn leave_vmx_operation(&mut self) -> Result<(), VmxError>;
+    fn leave_vmx_operation(&mut self, region: &VmxonPointer) -> Result<(), VmxError>;
 
     /// VMCLEAR: writes the VMCS back to its region and makes it clear.
     ///

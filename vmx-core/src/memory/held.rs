@@ -4,30 +4,31 @@ use core::mem::MaybeUninit;
 
 use super::owner::PageOwner;
 
-/// The owner of a page that the CPU may write to. Dropping this leaks the page: whoever
-/// knows that the CPU is done takes the owner out.
+/// The owner of a page that the CPU may write to, from before the CPU is told the
+/// address. Dropping this leaks the page: whoever knows that the CPU is done takes the
+/// owner out.
 ///
 /// Not the owner itself, because to move a box is to say that nobody else uses its
 /// memory, and the compiler may act on that. A `MaybeUninit` says nothing.
 #[derive(Debug)]
-pub(crate) struct Held<P>(Option<MaybeUninit<P>>);
+pub(crate) struct Held<P>(MaybeUninit<P>);
 
 impl<P: PageOwner> Held<P> {
     /// Holds `owner`.
     pub(crate) const fn new(owner: P) -> Self {
-        Self(Some(MaybeUninit::new(owner)))
+        Self(MaybeUninit::new(owner))
     }
 
     /// The owner, while the CPU does not use the page.
-    pub(crate) fn owner(&self) -> Option<&P> {
-        // SAFETY: what is there was initialised by `new`.
-        self.0.as_ref().map(|owner| unsafe { owner.assume_init_ref() })
+    pub(crate) const fn owner(&self) -> &P {
+        // SAFETY: `new` has initialised it.
+        unsafe { self.0.assume_init_ref() }
     }
 
-    /// The owner back, once the CPU does not know the page; `None` the second time.
-    pub(crate) fn take(&mut self) -> Option<P> {
-        // SAFETY: what is there was initialised by `new`, and is gone afterwards.
-        self.0.take().map(|owner| unsafe { owner.assume_init() })
+    /// The owner back, once the CPU does not know the page.
+    pub(crate) fn into_owner(self) -> P {
+        // SAFETY: `new` has initialised it, and it is gone with `self`.
+        unsafe { self.0.assume_init() }
     }
 }
 
@@ -35,44 +36,44 @@ impl<P: PageOwner> Held<P> {
 mod tests {
     extern crate std;
 
+    use core::cell::Cell;
     use std::boxed::Box;
-    use std::rc::Rc;
 
     use super::*;
     use crate::memory::address::PhysicalAddress;
     use crate::memory::frame::Frame;
     use crate::memory::page::Page;
 
-    /// A box that tells when its page is freed.
-    struct Counted(Box<Page>, #[allow(dead_code)] Rc<()>);
+    /// An owner that tells when it is dropped.
+    struct Counted<'a>(&'a Page, &'a Cell<u32>);
 
-    impl core::ops::Deref for Counted {
-        type Target = Page;
-        fn deref(&self) -> &Page {
-            &self.0
+    // SAFETY: (1, 2) Both are fixed. (3, 4) No CPU uses the address.
+    unsafe impl PageOwner for Counted<'_> {
+        fn page(&self) -> &Page {
+            self.0
+        }
+        fn address(&self) -> PhysicalAddress {
+            PhysicalAddress(0x1000)
         }
     }
 
-    fn frame(alive: &Rc<()>) -> Frame<Counted> {
-        let page = Box::new(Page::new());
-        let address = PhysicalAddress((&raw const *page).expose_provenance() as u64);
-        // SAFETY: a box, whose address stands for the physical one.
-        unsafe { Frame::new(Counted(page, Rc::clone(alive)), address) }
+    impl Drop for Counted<'_> {
+        fn drop(&mut self) {
+            self.1.set(self.1.get() + 1);
+        }
     }
 
     #[test]
     fn dropping_leaks_and_taking_does_not() {
-        let alive = Rc::new(());
-        let _ = Held::new(frame(&alive));
-        assert_eq!(Rc::strong_count(&alive), 2, "leaked");
-        let mut held = Held::new(frame(&alive));
-        drop(held.take());
-        assert!(held.take().is_none());
-        assert_eq!(Rc::strong_count(&alive), 2, "given back and freed");
+        let (page, drops) = (Page::new(), Cell::new(0));
+        let _ = Held::new(Counted(&page, &drops));
+        assert_eq!(drops.get(), 0, "leaked");
+        drop(Held::new(Counted(&page, &drops)).into_owner());
+        assert_eq!(drops.get(), 1, "given back");
     }
 
     /// The CPU keeps a pointer of its own to a page whose owner is moved about. With the
-    /// box itself in the place of [`Held`], Miri calls the write undefined behaviour.
+    /// owner itself in the place of [`Held`], Miri calls the write undefined behaviour.
     #[test]
     fn the_cpu_writes_while_the_owner_is_moved() {
         /// Moves the value as a function does that takes it.
@@ -81,14 +82,14 @@ mod tests {
             held
         }
         let page = Box::new(Page::new());
-        let cpu: *const Page = &raw const *page;
+        let address = PhysicalAddress((&raw const *page).addr() as u64);
         // SAFETY: a box, whose address stands for the physical one.
-        let owner = unsafe { Frame::new(page, PhysicalAddress(cpu.addr() as u64)) };
-        let held = moved(Held::new(owner));
-        let mut held = moved(held);
-        // What the CPU does is as a pointer from before the moves would.
+        let held = Held::new(unsafe { Frame::new(page, address) });
+        // The CPU is told where the page is, as late as that.
+        let cpu: *const Page = held.owner().page();
+        let held = moved(moved(held));
         // SAFETY: the page is alive as long as its owner is held.
         unsafe { (*cpu).write(0, 7) };
-        assert_eq!(held.take().map(|frame| frame.into_owner().read(0)), Some(7));
+        assert_eq!(held.into_owner().into_owner().read(0), 7);
     }
 }

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::clear_request::{ClearReceipt, ClearRequest};
 use super::error::{InstructionError, VmxError};
-use super::operation_error::ClearRefused;
+use super::operation_error::{ClearRefused, LoadError};
 use crate::memory::address::PhysicalAddress;
 
 /// Where other CPUs ask one CPU to VMCLEAR a VMCS. It has room for one request; keep it
@@ -15,7 +15,8 @@ use crate::memory::address::PhysicalAddress;
 /// The CPU looks into it in its critical sections
 /// ([`CriticalSection::serve_mailbox`](super::CriticalSection::serve_mailbox)): in the
 /// handler of an IPI that the asking CPU sends, or from time to time. Who asks waits
-/// outside of critical sections, or two CPUs that ask each other would wait for ever.
+/// outside of critical sections, and lets this CPU's own mailbox be served meanwhile, or
+/// two CPUs that ask each other would wait for ever.
 ///
 /// ```
 /// use vmx_core::memory::PageOwner;
@@ -57,10 +58,12 @@ const POSTED: u32 = 2;
 const SERVING: u32 = 3;
 /// VMCLEAR succeeded.
 const CLEARED: u32 = 4;
-/// VMfailInvalid, or the request was for another operation.
-const FAILED_INVALID: u32 = 5;
+/// The CPU is not in the operation that was asked.
+const NOT_ENTERED: u32 = 5;
+/// VMfailInvalid.
+const FAILED_INVALID: u32 = 6;
 /// VMfailValid; the error's number is in the word.
-const FAILED_VALID: u32 = 6;
+const FAILED_VALID: u32 = 7;
 
 impl ClearMailbox {
     /// An empty mailbox.
@@ -81,7 +84,7 @@ impl ClearMailbox {
         self.vmxon.store(request.operation.vmxon().0, Relaxed);
         // Release: whoever sees the state sees the two words.
         self.state.store(POSTED, Release);
-        Ok(PostedClear { mailbox: self, request: Some(request) })
+        Ok(PostedClear { mailbox: self, request })
     }
 
     /// Takes the request out to serve it: the VMXON and VMCS pointers in it.
@@ -92,17 +95,43 @@ impl ClearMailbox {
     }
 
     /// Answers the request that [`begin`](Self::begin) took out.
-    pub(super) fn end(&self, result: Result<(), VmxError>) {
+    pub(super) fn end(&self, result: Result<(), LoadError>) {
         let state = match result {
             Ok(()) => CLEARED,
-            Err(VmxError::FailInvalid) => FAILED_INVALID,
-            Err(VmxError::FailValid(InstructionError(number))) => {
+            Err(LoadError::Vmx(VmxError::FailInvalid)) => FAILED_INVALID,
+            Err(LoadError::Vmx(VmxError::FailValid(InstructionError(number)))) => {
                 self.word.store(number.into(), Relaxed);
                 FAILED_VALID
             }
+            Err(_) => NOT_ENTERED,
         };
         // Release: VMCLEAR has written the VMCS to memory before.
         self.state.store(state, Release);
+    }
+
+    /// The answer, once there is one.
+    fn answer(&self) -> Option<Result<(), LoadError>> {
+        // Acquire: pairs with the Release of whoever answered.
+        Some(match self.state.load(Acquire) {
+            CLEARED => Ok(()),
+            NOT_ENTERED => Err(LoadError::NotEntered),
+            FAILED_INVALID => Err(VmxError::FailInvalid.into()),
+            FAILED_VALID => {
+                let number = self.word.load(Relaxed) as u32;
+                Err(VmxError::FailValid(InstructionError(number)).into())
+            }
+            _ => return None,
+        })
+    }
+
+    /// Takes a request out that nobody has begun to serve; `false` if somebody has.
+    fn withdraw(&self) -> bool {
+        self.state.compare_exchange(POSTED, EMPTY, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Makes room after the answer was read. Release: whoever posts next has read it.
+    fn empty(&self) {
+        self.state.store(EMPTY, Release);
     }
 }
 
@@ -126,66 +155,86 @@ impl fmt::Debug for ClearMailbox {
 
 /// A request that is in a mailbox.
 ///
-/// Dropped before its answer is taken, the request is withdrawn if nobody has begun to
-/// serve it; either way its VMCS counts as active for good.
+/// Dropped, the request is withdrawn if nobody has begun to serve it; either way its VMCS
+/// counts as active for good. [`withdraw`](Self::withdraw) gives it back. Forgotten, it
+/// stays in the mailbox, and there is no room for another one any more.
 #[derive(Debug)]
 #[must_use = "wait for the answer"]
 pub struct PostedClear<'m> {
     mailbox: &'m ClearMailbox,
-    /// There until it is answered.
-    request: Option<ClearRequest>,
+    request: ClearRequest,
 }
 
 impl PostedClear<'_> {
-    /// The answer, once there is one.
-    pub fn poll(&mut self) -> Option<Result<ClearReceipt, ClearRefused>> {
-        // Acquire: pairs with the Release of whoever answered.
-        let error = match self.mailbox.state.load(Acquire) {
-            CLEARED => None,
-            FAILED_INVALID => Some(VmxError::FailInvalid),
-            FAILED_VALID => {
-                let number = self.mailbox.word.load(Relaxed);
-                Some(VmxError::FailValid(InstructionError(number as u32)))
-            }
-            _ => return None,
-        };
-        let request = self.request.take()?;
-        self.mailbox.state.store(EMPTY, Release);
-        Some(match error {
-            None => Ok(ClearReceipt { operation: request.operation, vmcs: request.vmcs }),
-            Some(error) => Err(ClearRefused { error: error.into(), request }),
+    /// Looks for the answer. The outer result tells whether there is one, the inner one
+    /// what it is.
+    ///
+    /// # Errors
+    /// What is still waiting.
+    pub fn poll(self) -> Result<Result<ClearReceipt, ClearRefused>, Self> {
+        let Some(answer) = self.mailbox.answer() else { return Err(self) };
+        self.mailbox.empty();
+        let request = self.take();
+        Ok(match answer {
+            Ok(()) => Ok(ClearReceipt { operation: request.operation, vmcs: request.vmcs }),
+            Err(error) => Err(ClearRefused { error, request }),
         })
     }
 
-    /// Waits for the answer; `pause` is called between two looks, and may yield the CPU.
-    /// Not inside a critical section.
+    /// Waits for the answer; `pause` is called between two looks. It may yield the CPU, and
+    /// serve the mailbox of the CPU on which it runs. Not inside a critical section.
     ///
     /// # Errors
     /// [`ClearRefused`]: the VMCS is still active there.
     pub fn wait(mut self, mut pause: impl FnMut()) -> Result<ClearReceipt, ClearRefused> {
         loop {
-            if let Some(answer) = self.poll() {
-                return answer;
+            match self.poll() {
+                Ok(answer) => return answer,
+                Err(waiting) => self = waiting,
             }
             pause();
         }
+    }
+
+    /// Waits no longer, as when the CPU that was asked is offline. While that CPU executes
+    /// VMCLEAR, this waits for it.
+    ///
+    /// # Errors
+    /// The request: it was not served, for whatever reason, and the VMCS is still active
+    /// there.
+    pub fn withdraw(mut self) -> Result<ClearReceipt, ClearRequest> {
+        loop {
+            if self.mailbox.withdraw() {
+                return Err(self.take());
+            }
+            match self.poll() {
+                Ok(answer) => return answer.map_err(|refused| refused.request),
+                Err(waiting) => self = waiting,
+            }
+            core::hint::spin_loop();
+        }
+    }
+
+    /// The request, which is not in the mailbox any more.
+    fn take(self) -> ClearRequest {
+        let ClearRequest { operation, vmcs } = self.request;
+        core::mem::forget(self);
+        ClearRequest { operation, vmcs }
     }
 }
 
 impl Drop for PostedClear<'_> {
     fn drop(&mut self) {
-        if self.request.is_none() {
-            return;
-        }
-        let state = &self.mailbox.state;
-        // Withdrawn, or answered without anybody to read it. While it is being served,
-        // which takes one VMCLEAR, wait.
-        while state.compare_exchange(POSTED, EMPTY, Relaxed, Relaxed).is_err() {
-            if matches!(state.load(Acquire), CLEARED | FAILED_INVALID | FAILED_VALID) {
-                state.store(EMPTY, Release);
+        // While it is being served, which takes one VMCLEAR, wait.
+        while !self.mailbox.withdraw() {
+            if self.mailbox.answer().is_some() {
+                self.mailbox.empty();
                 return;
             }
             core::hint::spin_loop();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

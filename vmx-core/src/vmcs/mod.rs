@@ -43,7 +43,9 @@ pub use entry_failure::EntryFailure;
 pub use error::{InstructionError, VmxError};
 pub use field_values::{Change, FieldValues};
 pub use operation::VmxOperation;
-pub use operation_error::{ClearRefused, EnterError, EnterRefused, LeaveError, LoadError};
+pub use operation_error::{
+    ClearRefused, EnterError, EnterRefused, LeaveError, LoadError, ReleaseError,
+};
 pub use operation_id::OperationId;
 pub use pointer::{VmcsPointer, VmxonPointer};
 pub use rollout::{Rollout, Verdict};

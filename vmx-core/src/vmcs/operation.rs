@@ -5,6 +5,7 @@ use core::fmt;
 use super::active::ActiveVmcss;
 use super::ended::EndedOperation;
 use super::operation_id::OperationId;
+use super::pointer::VmxonPointer;
 use crate::memory::address::PhysicalAddress;
 use crate::memory::held::Held;
 use crate::memory::owner::PageOwner;
@@ -37,6 +38,7 @@ pub struct VmxOperation<P> {
 /// Inside VMX operation.
 pub(super) struct Entered<P> {
     pub(super) vmxon: Held<P>,
+    pub(super) pointer: VmxonPointer,
     pub(super) id: OperationId,
     pub(super) current: Option<PhysicalAddress>,
     pub(super) active: ActiveVmcss,

@@ -241,3 +241,31 @@ impl core::error::Error for ClearRefused {
         Some(&self.error)
     }
 }
+
+/// Why an [`EndedOperation`](super::EndedOperation) does not settle a VMCS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// It is not active in the operation that ended.
+    OtherOperation,
+    /// It is to be cleared by request, which has been served or never will be.
+    ClearRequested,
+    /// The forced leave did not VMCLEAR it, so the CPU may write to its page for ever.
+    NotCleared,
+}
+
+impl fmt::Display for ReleaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OtherOperation => "the VMCS is not active in the operation that ended",
+            Self::ClearRequested => {
+                "a request to clear the VMCS is under way: cancel it or accept its receipt first"
+            }
+            Self::NotCleared => {
+                "VMXOFF was executed without VMCLEAR of the VMCS: its page is never given back"
+            }
+        })
+    }
+}
+
+impl core::error::Error for ReleaseError {}

@@ -7,7 +7,7 @@ use crate::memory::address::PhysicalAddress;
 /// The VMXON pointer: the operand of VMXON.
 ///
 /// Only [`CriticalSection::enter`](super::CriticalSection::enter) makes one, of a page
-/// whose owner it holds until VMXOFF. It cannot be kept.
+/// whose owner is held until VMXOFF, and only a section has it. It cannot be kept.
 #[derive(Debug)]
 pub struct VmxonPointer {
     address: PhysicalAddress,

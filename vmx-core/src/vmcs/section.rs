@@ -13,7 +13,7 @@ use super::operation::{Entered, VmxOperation};
 use super::operation_error::{ClearRefused, EnterError, EnterRefused, LeaveError, LoadError};
 use super::operation_id::OperationId;
 use super::pointer::{VmcsPointer, VmxonPointer};
-use super::vmcs_states::{Activity, Vmcs};
+use super::vmcs_states::{Activity, Vmcs, write_region};
 use crate::capability::capabilities::Capabilities;
 use crate::cpu::vmx_instructions::VmxInstructions;
 use crate::forward_cpu_traits;
@@ -135,11 +135,12 @@ impl<P: PageOwner> VmxOperation<P> {
     /// 3. `cpu` is that CPU, and so is every value of its type that safe code can come by
     ///    meanwhile: nothing is swapped.
     /// 4. No other `VmxOperation` of this CPU is entered.
-    /// 5. The CPU was neither reset nor asleep since it entered: else call
-    ///    [`lost`](Self::lost) first.
+    /// 5. Since the operation was entered, the CPU was neither reset nor asleep: else call
+    ///    [`lost`](Self::lost) first. Outside of the operation's sections nobody has
+    ///    executed VMXOFF, VMPTRLD or VMCLEAR on it, or VMWRITE of what a section wrote.
     ///
-    /// Debug builds compare the local APIC ID with that at the entry, where the backend
-    /// tells it.
+    /// Debug builds compare the local APIC ID with that at the entry, and the current VMCS
+    /// with that of the last section, where the backend tells them.
     pub unsafe fn section<C: VmxInstructions>(&mut self, cpu: C) -> CriticalSection<'_, C, P> {
         #[cfg_attr(not(debug_assertions), allow(unused_mut))]
         let mut section = CriticalSection { operation: self, cpu, stays_here: PhantomData };
@@ -165,17 +166,18 @@ impl<'a, C: VmxInstructions, P: PageOwner> CriticalSection<'a, C, P> {
             return Err(EnterRefused { error: EnterError::AlreadyEntered, page });
         }
         let revision = capabilities.basic.revision();
-        page.page().fill(0);
-        page.page().write(0, revision.into());
-        let pointer = VmxonPointer::new(page.address(), revision);
+        write_region(&page, revision);
+        // Held before the CPU has it, and not moved as an owner from then on.
+        let vmxon = Held::new(page);
+        let pointer = VmxonPointer::new(vmxon.owner().address(), revision);
         match self.cpu.enter_vmx_operation(&pointer, capabilities) {
             Ok(()) => {
                 let id = OperationId::new(pointer.address(), self.cpu.local_apic_id());
-                let (vmxon, active) = (Held::new(page), ActiveVmcss::new());
-                self.operation.entered = Some(Entered { vmxon, id, current: None, active });
+                let (current, active) = (None, ActiveVmcss::new());
+                self.operation.entered = Some(Entered { vmxon, pointer, id, current, active });
                 Ok(())
             }
-            Err(error) => Err(EnterRefused { error, page }),
+            Err(error) => Err(EnterRefused { error, page: vmxon.into_owner() }),
         }
     }
 
@@ -185,16 +187,19 @@ impl<'a, C: VmxInstructions, P: PageOwner> CriticalSection<'a, C, P> {
     /// [`LeaveError`] while a VMCS is active here, or when VMXOFF fails: VMX operation
     /// goes on.
     pub fn leave(&mut self) -> Result<P, LeaveError> {
-        let entered = self.operation.entered.as_mut().ok_or(LeaveError::NotEntered)?;
+        let entered = self.operation.entered.as_ref().ok_or(LeaveError::NotEntered)?;
         let vmcs = entered.active.count();
         if vmcs != 0 {
             return Err(LeaveError::StillActive { vmcs });
         }
-        self.cpu.leave_vmx_operation()?;
-        let page = entered.vmxon.take();
-        self.operation.entered = None;
-        // There since `enter`.
-        page.ok_or(LeaveError::NotEntered)
+        Ok(self.vmxoff()?.vmxon.into_owner())
+    }
+
+    /// VMXOFF: the operation is over.
+    fn vmxoff(&mut self) -> Result<Entered<P>, LeaveError> {
+        let entered = self.operation.entered.as_ref().ok_or(LeaveError::NotEntered)?;
+        self.cpu.leave_vmx_operation(&entered.pointer)?;
+        self.operation.entered.take().ok_or(LeaveError::NotEntered)
     }
 
     /// Leaves VMX operation though VMCSs are active here, as for a crash dump, a reboot,
@@ -203,8 +208,9 @@ impl<'a, C: VmxInstructions, P: PageOwner> CriticalSection<'a, C, P> {
     /// exist and gives the page back; pages of those that were dropped are leaked.
     ///
     /// # Errors
-    /// [`LeaveError`] when VMXOFF fails: VMX operation goes on, with what was cleared
-    /// clear but still counted.
+    /// [`LeaveError`] when VMXOFF fails, as it does under the dual-monitor treatment of
+    /// SMIs: VMX operation goes on. What was VMCLEARed still counts as active and
+    /// launched; [`clear`](Self::clear) it before it is entered again.
     pub fn leave_by_force(&mut self) -> Result<EndedOperation<P>, LeaveError> {
         let entered = self.operation.entered.as_mut().ok_or(LeaveError::NotEntered)?;
         let mut cleared = ActiveVmcss::new();
@@ -214,13 +220,8 @@ impl<'a, C: VmxInstructions, P: PageOwner> CriticalSection<'a, C, P> {
             }
         }
         entered.current = None;
-        self.cpu.leave_vmx_operation()?;
-        match self.operation.entered.take() {
-            Some(Entered { vmxon, id, active, .. }) => {
-                Ok(EndedOperation::by_force(vmxon, id, active.count(), cleared))
-            }
-            None => Err(LeaveError::NotEntered),
-        }
+        let Entered { vmxon, id, active, .. } = self.vmxoff()?;
+        Ok(EndedOperation::by_force(vmxon, id, active.count(), cleared))
     }
 
     /// Makes `vmcs` current; VMCLEAR first if it is new, VMPTRLD only if another one is
@@ -240,7 +241,12 @@ impl<'a, C: VmxInstructions, P: PageOwner> CriticalSection<'a, C, P> {
             self.cpu.vmclear(&pointer)?;
             vmcs.is_new = false;
         }
-        if entered.current != Some(vmcs.address()) {
+        if entered.current == Some(vmcs.address()) {
+            debug_assert!(
+                self.cpu.current_vmcs().is_none_or(|current| current == vmcs.address()),
+                "another VMCS was loaded between two sections"
+            );
+        } else {
             self.cpu.vmptrld(&pointer)?;
             entered.current = Some(vmcs.address());
         }
@@ -256,7 +262,9 @@ impl<'a, C: VmxInstructions, P: PageOwner> CriticalSection<'a, C, P> {
     /// page dropped, so that an error in the middle leaves nothing behind.
     ///
     /// # Errors
-    /// That of `fill`, or a [`LoadError`].
+    /// That of `fill`, or a [`LoadError`] if the VMCS was not loaded. If VMCLEAR fails after
+    /// `fill` did, which it should not, that error: the page is leaked, and counts among
+    /// [`VmxOperation::active`].
     pub fn build<Q: PageOwner, E: From<LoadError>>(
         &mut self,
         page: Q,
@@ -293,23 +301,26 @@ impl<'a, C: VmxInstructions, P: PageOwner> CriticalSection<'a, C, P> {
 
     /// VMCLEARs every one of `vmcss` that is active on this CPU, as before a reboot or
     /// before the CPU goes offline; [`leave`](Self::leave) comes next. Returns how
-    /// many there were. Those active elsewhere are left to their CPUs.
+    /// many there were. Those active elsewhere are left to their CPUs, and those that
+    /// another CPU has asked for to [`serve`](Self::serve).
     ///
     /// # Errors
-    /// [`LoadError`] of the one that failed; the ones before it are clear.
+    /// The [`LoadError`] of the first VMCLEAR that failed; all others were executed.
     pub fn clear_all<'v, Q: PageOwner + 'v>(
         &mut self,
         vmcss: impl IntoIterator<Item = &'v mut Vmcs<Q>>,
     ) -> Result<usize, LoadError> {
         let Some(here) = self.operation.id() else { return Ok(0) };
-        let mut cleared = 0;
+        let (mut cleared, mut result) = (0, Ok(()));
         for vmcs in vmcss {
-            if vmcs.active_on() == Some(here) {
-                self.clear(vmcs)?;
-                cleared += 1;
+            if vmcs.activity == Activity::On(here) {
+                match self.clear(vmcs) {
+                    Ok(()) => cleared += 1,
+                    Err(error) => result = result.and(Err(error)),
+                }
             }
         }
-        Ok(cleared)
+        result.map(|()| cleared)
     }
 
     /// VMCLEARs a VMCS for another CPU; see [`ClearRequest`].
@@ -328,11 +339,7 @@ impl<'a, C: VmxInstructions, P: PageOwner> CriticalSection<'a, C, P> {
     /// answer, good or bad, goes to whoever posted it.
     pub fn serve_mailbox(&mut self, mailbox: &ClearMailbox) -> bool {
         let Some((vmxon, vmcs)) = mailbox.begin() else { return false };
-        let result = self.clear_for(vmxon, vmcs).map_err(|error| match error {
-            LoadError::Vmx(error) => error,
-            _ => VmxError::FailInvalid,
-        });
-        mailbox.end(result);
+        mailbox.end(self.clear_for(vmxon, vmcs));
         true
     }
 
@@ -409,3 +416,6 @@ impl<C, P> fmt::Debug for CriticalSection<'_, C, P> {
         f.debug_tuple("CriticalSection").field(&self.operation).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,8 @@ impl Activity {
 /// }
 /// ```
 pub struct Vmcs<P: PageOwner> {
-    owner: Held<P>,
+    /// There until it is dropped, or taken back.
+    owner: Option<Held<P>>,
     address: PhysicalAddress,
     /// The first word of the region.
     identifier: u32,
@@ -84,10 +85,10 @@ impl<P: PageOwner> Vmcs<P> {
 
     fn with_identifier(page: P, identifier: u32) -> Self {
         write_region(&page, identifier);
-        let address = page.address();
+        let owner = Held::new(page);
         Self {
-            owner: Held::new(page),
-            address,
+            address: owner.owner().address(),
+            owner: Some(owner),
             identifier,
             activity: Activity::Nowhere,
             launched: false,
@@ -118,8 +119,7 @@ impl<P: PageOwner> Vmcs<P> {
     /// The VMCS itself while it is active somewhere.
     pub fn into_owner(mut self) -> Result<P, Self> {
         match self.activity {
-            // There from the start: only this and dropping take it.
-            Activity::Nowhere => self.owner.take().ok_or(self),
+            Activity::Nowhere => self.owner.take().map(Held::into_owner).ok_or(self),
             _ => Err(self),
         }
     }
@@ -135,14 +135,14 @@ impl<P: PageOwner> Vmcs<P> {
         self.cleared();
         self.host = HostPointers::UNKNOWN;
         self.is_new = true;
-        if let Some(owner) = self.owner.owner() {
-            write_region(owner, self.identifier);
+        if let Some(owner) = &self.owner {
+            write_region(owner.owner(), self.identifier);
         }
     }
 }
 
-/// Zeroes the page and writes the identifier.
-fn write_region<P: PageOwner>(page: &P, identifier: u32) {
+/// Zeroes the page of a VMXON or VMCS region and writes the identifier.
+pub(super) fn write_region<P: PageOwner>(page: &P, identifier: u32) {
     page.page().fill(0);
     page.page().write(0, identifier.into());
 }
@@ -150,7 +150,7 @@ fn write_region<P: PageOwner>(page: &P, identifier: u32) {
 impl<P: PageOwner> Drop for Vmcs<P> {
     fn drop(&mut self) {
         if self.activity == Activity::Nowhere {
-            drop(self.owner.take());
+            drop(self.owner.take().map(Held::into_owner));
         }
     }
 }
