@@ -188,19 +188,20 @@ impl<P: Policy, C: Backend> Processor<'_, P, C> {
             // SAFETY: the caller's contract.
             unsafe { self.serve() };
         };
-        loop {
-            if let Some(answer) = posted.poll() {
-                let receipt = answer?;
-                // It is this VMCS's: the request was.
-                let _ = vcpu.vmcs.accept_clear(receipt);
-                return Ok(());
+        let receipt = loop {
+            match posted.poll() {
+                Ok(answer) => break answer?,
+                Err(waiting) => posted = waiting,
             }
             if self.shared.is_stopped() {
                 return Err(RunError::OtherCpuStopped);
             }
             // SAFETY: the caller's contract.
             unsafe { self.serve() };
-        }
+        };
+        // It is this VMCS's: the request was.
+        let _ = vcpu.vmcs.accept_clear(receipt);
+        Ok(())
     }
 
     /// Runs one slice of the vCPU, which is active here or nowhere, and checks the host.
