@@ -65,6 +65,15 @@ fn active<const N: usize>(pages: &'static Pages) -> (VmxOperation<Owner>, [Vmcs<
     (operation, vmcss)
 }
 
+/// One who asks has finished, or has failed: the server must not wait for ever.
+struct Finished<'a>(&'a AtomicUsize);
+
+impl Drop for Finished<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Release);
+    }
+}
+
 /// Serves the mailbox until `finished` are finished.
 fn serve<F: FnMut(u64) -> Result<(), VmxError>>(
     mut operation: VmxOperation<Owner>,
@@ -105,10 +114,10 @@ fn weak_memory_what_vmclear_wrote_is_seen() {
                 Ok(())
             })
         });
+        let _finished = Finished(&finished);
         let receipt = post(&mailbox, &mut vmcs).wait(thread::yield_now).unwrap();
         assert_eq!(region.read(2), 7);
         vmcs.accept_clear(receipt).unwrap();
-        finished.store(1, Release);
     });
     assert!(vmcs.into_owner().is_ok());
 }
@@ -126,13 +135,13 @@ fn weak_memory_each_gets_the_answer_to_its_own_request() {
         for mut vmcs in vmcss {
             let (mailbox, finished) = (&mailbox, &finished);
             scope.spawn(move || {
+                let _finished = Finished(finished);
                 let number = vmcs.address().0 / PAGE_SIZE as u64;
                 for _ in 0..TURNS {
                     let refused = post(mailbox, &mut vmcs).wait(thread::yield_now).unwrap_err();
                     assert_eq!(refused.error, LoadError::Vmx(failure(number)));
                     vmcs.cancel_clear(refused.request).unwrap();
                 }
-                finished.fetch_add(1, Release);
             });
         }
     });
@@ -153,6 +162,7 @@ fn weak_memory_a_request_is_withdrawn_or_served() {
                 Ok(())
             })
         });
+        let finished = Finished(&finished);
         let posted = post(&mailbox, &mut vmcs);
         thread::yield_now();
         let is_served = match posted.withdraw() {
@@ -162,7 +172,7 @@ fn weak_memory_a_request_is_withdrawn_or_served() {
             }
             Err(request) => vmcs.cancel_clear(request).is_err(),
         };
-        finished.store(1, Release);
+        drop(finished);
         let operation = server.join().unwrap();
         assert_eq!(cleared.load(Relaxed), is_served);
         operation
