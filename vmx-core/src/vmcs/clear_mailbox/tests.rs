@@ -125,7 +125,7 @@ fn weak_memory_what_vmclear_wrote_is_seen() {
 /// Two ask at a time, and again after a failure; the error tells whose it is.
 #[test]
 fn weak_memory_each_gets_the_answer_to_its_own_request() {
-    const TURNS: usize = 3;
+    const TURNS: usize = 12;
     static OWN: Pages = PAGES;
     let (operation, vmcss) = active::<2>(&OWN);
     let (mailbox, finished) = (ClearMailbox::new(), AtomicUsize::new(0));
@@ -157,6 +157,8 @@ fn weak_memory_a_request_is_withdrawn_or_served() {
     let operation = thread::scope(|scope| {
         let server = scope.spawn(|| {
             serve(operation, &mailbox, (&finished, 1), |_| {
+                // Time for the other one to see that it is being served.
+                thread::yield_now();
                 cleared.store(true, Relaxed);
                 region.write(2, 7);
                 Ok(())
