@@ -40,9 +40,7 @@ type Owner = Frame<&'static Page>;
 
 /// Pages of one test, which may leak their owners.
 type Pages = [Page; 3];
-const fn pages() -> Pages {
-    [const { Page::new() }; 3]
-}
+const PAGES: Pages = [const { Page::new() }; 3];
 
 /// The owner of a page whose number in `pages` is also that of its address.
 fn frame(pages: &'static Pages, number: usize) -> Owner {
@@ -65,6 +63,15 @@ fn active<const N: usize>(pages: &'static Pages) -> (VmxOperation<Owner>, [Vmcs<
         section.load(vmcs).unwrap();
     }
     (operation, vmcss)
+}
+
+/// One who asks has finished, or has failed: the server must not wait for ever.
+struct Finished<'a>(&'a AtomicUsize);
+
+impl Drop for Finished<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Release);
+    }
 }
 
 /// Serves the mailbox until `finished` are finished.
@@ -97,7 +104,7 @@ fn post<'m>(mailbox: &'m ClearMailbox, vmcs: &mut Vmcs<Owner>) -> PostedClear<'m
 /// The VMCS's data, which VMCLEAR writes to its region, is there for whoever has asked.
 #[test]
 fn weak_memory_what_vmclear_wrote_is_seen() {
-    static OWN: Pages = pages();
+    static OWN: Pages = PAGES;
     let (operation, [mut vmcs]) = active(&OWN);
     let (mailbox, finished, region) = (ClearMailbox::new(), AtomicUsize::new(0), Page::new());
     thread::scope(|scope| {
@@ -107,10 +114,10 @@ fn weak_memory_what_vmclear_wrote_is_seen() {
                 Ok(())
             })
         });
+        let _finished = Finished(&finished);
         let receipt = post(&mailbox, &mut vmcs).wait(thread::yield_now).unwrap();
         assert_eq!(region.read(2), 7);
         vmcs.accept_clear(receipt).unwrap();
-        finished.store(1, Release);
     });
     assert!(vmcs.into_owner().is_ok());
 }
@@ -118,8 +125,8 @@ fn weak_memory_what_vmclear_wrote_is_seen() {
 /// Two ask at a time, and again after a failure; the error tells whose it is.
 #[test]
 fn weak_memory_each_gets_the_answer_to_its_own_request() {
-    const TURNS: usize = 3;
-    static OWN: Pages = pages();
+    const TURNS: usize = 12;
+    static OWN: Pages = PAGES;
     let (operation, vmcss) = active::<2>(&OWN);
     let (mailbox, finished) = (ClearMailbox::new(), AtomicUsize::new(0));
     let failure = |number| VmxError::FailValid(InstructionError(number as u32));
@@ -128,13 +135,13 @@ fn weak_memory_each_gets_the_answer_to_its_own_request() {
         for mut vmcs in vmcss {
             let (mailbox, finished) = (&mailbox, &finished);
             scope.spawn(move || {
+                let _finished = Finished(finished);
                 let number = vmcs.address().0 / PAGE_SIZE as u64;
                 for _ in 0..TURNS {
                     let refused = post(mailbox, &mut vmcs).wait(thread::yield_now).unwrap_err();
                     assert_eq!(refused.error, LoadError::Vmx(failure(number)));
                     vmcs.cancel_clear(refused.request).unwrap();
                 }
-                finished.fetch_add(1, Release);
             });
         }
     });
@@ -143,18 +150,21 @@ fn weak_memory_each_gets_the_answer_to_its_own_request() {
 /// Whoever waits no longer has either the request or a receipt for what was VMCLEARed.
 #[test]
 fn weak_memory_a_request_is_withdrawn_or_served() {
-    static OWN: Pages = pages();
+    static OWN: Pages = PAGES;
     let (operation, [mut vmcs]) = active(&OWN);
     let (mailbox, finished) = (ClearMailbox::new(), AtomicUsize::new(0));
     let (cleared, region) = (AtomicBool::new(false), Page::new());
     let operation = thread::scope(|scope| {
         let server = scope.spawn(|| {
             serve(operation, &mailbox, (&finished, 1), |_| {
+                // Time for the other one to see that it is being served.
+                thread::yield_now();
                 cleared.store(true, Relaxed);
                 region.write(2, 7);
                 Ok(())
             })
         });
+        let finished = Finished(&finished);
         let posted = post(&mailbox, &mut vmcs);
         thread::yield_now();
         let is_served = match posted.withdraw() {
@@ -164,7 +174,7 @@ fn weak_memory_a_request_is_withdrawn_or_served() {
             }
             Err(request) => vmcs.cancel_clear(request).is_err(),
         };
-        finished.store(1, Release);
+        drop(finished);
         let operation = server.join().unwrap();
         assert_eq!(cleared.load(Relaxed), is_served);
         operation
@@ -174,7 +184,7 @@ fn weak_memory_a_request_is_withdrawn_or_served() {
 
 #[test]
 fn a_cpu_that_is_not_in_the_operation_says_so() {
-    static OWN: Pages = pages();
+    static OWN: Pages = PAGES;
     let (_, [mut vmcs]) = active(&OWN);
     let mailbox = ClearMailbox::new();
     let mut other = VmxOperation::<Owner>::new();
@@ -191,7 +201,7 @@ fn a_cpu_that_is_not_in_the_operation_says_so() {
 
 #[test]
 fn there_is_room_again_after_each_answer_and_after_dropping() {
-    static OWN: Pages = pages();
+    static OWN: Pages = PAGES;
     let (mut operation, [mut first, mut second]) = active(&OWN);
     let mailbox = ClearMailbox::new();
     let posted = mailbox.post(first.request_clear().unwrap()).unwrap();
