@@ -40,7 +40,9 @@ type Owner = Frame<&'static Page>;
 
 /// Pages of one test, which may leak their owners.
 type Pages = [Page; 3];
-const PAGES: Pages = [const { Page::new() }; 3];
+const fn pages() -> Pages {
+    [const { Page::new() }; 3]
+}
 
 /// The owner of a page whose number in `pages` is also that of its address.
 fn frame(pages: &'static Pages, number: usize) -> Owner {
@@ -104,7 +106,7 @@ fn post<'m>(mailbox: &'m ClearMailbox, vmcs: &mut Vmcs<Owner>) -> PostedClear<'m
 /// The VMCS's data, which VMCLEAR writes to its region, is there for whoever has asked.
 #[test]
 fn weak_memory_what_vmclear_wrote_is_seen() {
-    static OWN: Pages = PAGES;
+    static OWN: Pages = pages();
     let (operation, [mut vmcs]) = active(&OWN);
     let (mailbox, finished, region) = (ClearMailbox::new(), AtomicUsize::new(0), Page::new());
     thread::scope(|scope| {
@@ -126,7 +128,7 @@ fn weak_memory_what_vmclear_wrote_is_seen() {
 #[test]
 fn weak_memory_each_gets_the_answer_to_its_own_request() {
     const TURNS: usize = 12;
-    static OWN: Pages = PAGES;
+    static OWN: Pages = pages();
     let (operation, vmcss) = active::<2>(&OWN);
     let (mailbox, finished) = (ClearMailbox::new(), AtomicUsize::new(0));
     let failure = |number| VmxError::FailValid(InstructionError(number as u32));
@@ -150,7 +152,7 @@ fn weak_memory_each_gets_the_answer_to_its_own_request() {
 /// Whoever waits no longer has either the request or a receipt for what was VMCLEARed.
 #[test]
 fn weak_memory_a_request_is_withdrawn_or_served() {
-    static OWN: Pages = PAGES;
+    static OWN: Pages = pages();
     let (operation, [mut vmcs]) = active(&OWN);
     let (mailbox, finished) = (ClearMailbox::new(), AtomicUsize::new(0));
     let (cleared, region) = (AtomicBool::new(false), Page::new());
@@ -184,7 +186,7 @@ fn weak_memory_a_request_is_withdrawn_or_served() {
 
 #[test]
 fn a_cpu_that_is_not_in_the_operation_says_so() {
-    static OWN: Pages = PAGES;
+    static OWN: Pages = pages();
     let (_, [mut vmcs]) = active(&OWN);
     let mailbox = ClearMailbox::new();
     let mut other = VmxOperation::<Owner>::new();
@@ -201,7 +203,7 @@ fn a_cpu_that_is_not_in_the_operation_says_so() {
 
 #[test]
 fn there_is_room_again_after_each_answer_and_after_dropping() {
-    static OWN: Pages = PAGES;
+    static OWN: Pages = pages();
     let (mut operation, [mut first, mut second]) = active(&OWN);
     let mailbox = ClearMailbox::new();
     let posted = mailbox.post(first.request_clear().unwrap()).unwrap();
