@@ -5,6 +5,9 @@ use core::fmt;
 use vmx_core::VmxError;
 use vmx_core::capability::NoVmx;
 use vmx_core::cet::SspRegister;
+use vmx_core::control::ControlError;
+use vmx_core::ept::EptError;
+use vmx_core::vmcs::{EnterError, EntryFailure, LeaveError, LoadError as VmcsLoadError};
 
 use crate::host::Refused;
 use crate::legality::IllegalValue;
@@ -137,7 +140,7 @@ impl core::error::Error for LoadError {
 /// Any error of this crate or of `vmx-core`, for a function that passes all of them on by
 /// `?`. Small, `Copy`, without an allocator.
 ///
-/// Of `vmx-core`'s errors the two that come up beside this crate's are converted at once;
+/// Of `vmx-core`'s errors those that come up in the life of a vCPU are converted at once;
 /// the others by way of [`vmx_core::Error`], which takes each of them.
 ///
 /// ```
@@ -148,8 +151,7 @@ impl core::error::Error for LoadError {
 ///
 /// fn host<C: Cpuid + Msr + ControlRegisters>(cpu: &mut C) -> Result<HostCet, Error> {
 ///     let capabilities = Capabilities::read(cpu)?;
-///     ControlSet::negotiate(&capabilities, &ControlSet::EMPTY, &ControlSet::EMPTY)
-///         .map_err(vmx_core::Error::from)?;
+///     ControlSet::negotiate(&capabilities, &ControlSet::EMPTY, &ControlSet::EMPTY)?;
 ///     let cet = CpuCet::detect(cpu);
 ///     Ok(HostCet::new(cet, &capabilities, HostMode::DoesNot, HostXss::Fixed(0))?)
 /// }
@@ -264,9 +266,47 @@ impl From<NoVmx> for Error {
     }
 }
 
+impl From<ControlError> for Error {
+    fn from(error: ControlError) -> Self {
+        Self::Vmx(error.into())
+    }
+}
+
+impl From<EnterError> for Error {
+    fn from(error: EnterError) -> Self {
+        Self::Vmx(error.into())
+    }
+}
+
+impl From<LeaveError> for Error {
+    fn from(error: LeaveError) -> Self {
+        Self::Vmx(error.into())
+    }
+}
+
+impl From<VmcsLoadError> for Error {
+    fn from(error: VmcsLoadError) -> Self {
+        Self::Vmx(error.into())
+    }
+}
+
+impl From<EntryFailure> for Error {
+    fn from(error: EntryFailure) -> Self {
+        Self::Vmx(error.into())
+    }
+}
+
+impl From<EptError> for Error {
+    fn from(error: EptError) -> Self {
+        Self::Vmx(error.into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use core::error::Error as _;
+
+    use vmx_core::control::{ControlSet, RefusedControls};
 
     use super::*;
 
@@ -276,7 +316,8 @@ mod tests {
         let register = RegisterError { register: SspRegister::Pl0, value: 1 << 55, cause };
         let refused = Refused::OffersNothing;
         // Each with its source, if it has one.
-        let cases: [(Error, Option<&dyn core::error::Error>); 13] = [
+        let failed = VmxError::FailInvalid;
+        let cases: [(Error, Option<&dyn core::error::Error>); 19] = [
             (refused.into(), None),
             (OfferError::Refused(refused).into(), Some(&refused)),
             (OfferError::Vmcs(VmxError::FailInvalid).into(), Some(&VmxError::FailInvalid)),
@@ -290,6 +331,12 @@ mod tests {
             (cause.into(), None),
             (VmxError::FailInvalid.into(), None),
             (NoVmx.into(), None),
+            (ControlError::Refused(RefusedControls(ControlSet::EMPTY)).into(), None),
+            (EnterError::Vmxon(failed).into(), Some(&failed)),
+            (LeaveError::Vmxoff(failed).into(), Some(&failed)),
+            (VmcsLoadError::Vmx(failed).into(), Some(&failed)),
+            (EntryFailure::Instruction(failed).into(), Some(&failed)),
+            (EptError::OutOfFrames.into(), None),
         ];
         for (error, source) in cases {
             let [found, expected] = [error.source(), source]

@@ -44,7 +44,9 @@ impl BareMetal {
     ///    nothing returns to ring 3 until the host's are back.
     /// 5. VMX on this CPU belongs to the code that uses this value and others made
     ///    for the same CPU: nobody else enters or leaves VMX operation, or loads or
-    ///    clears a VMCS, but code that keeps their records true.
+    ///    clears a VMCS, but code that keeps their records true. As long as no
+    ///    [`VmxOperation`](vmx_core::VmxOperation) is entered there are none, and
+    ///    other code may do both.
     /// 6. HOST_RSP, HOST_RIP and HOST_SSP of a VMCS that a
     ///    [`CurrentVmcs`](vmx_core::CurrentVmcs) manages are written through that
     ///    `CurrentVmcs` only, never by this or another value beside it. It keeps in

@@ -26,8 +26,7 @@ pub struct Explanation {
 impl<C: VmcsAccess> CurrentVmcs<'_, C> {
     /// What the next entry depends on besides the fields, in a 64-bit host.
     pub fn circumstances(&self) -> Circumstances {
-        let (instruction, is_launched) = (self.entry_instruction(), self.is_launched());
-        Circumstances { instruction, is_launched, ..Circumstances::LAUNCH }
+        Circumstances::of(self.is_launched())
     }
 
     /// Why an entry failed: right after [`enter`](CurrentVmcs::enter) said so. Reads the

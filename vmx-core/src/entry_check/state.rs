@@ -44,6 +44,13 @@ impl Circumstances {
         in_smm: false,
         tracing: false,
     };
+
+    /// As [`LAUNCH`](Self::LAUNCH), of a VMCS that may be launched: VMRESUME then.
+    pub const fn of(is_launched: bool) -> Self {
+        let instruction =
+            if is_launched { EntryInstruction::Resume } else { EntryInstruction::Launch };
+        Self { instruction, is_launched, ..Self::LAUNCH }
+    }
 }
 
 /// What VM entry reads in memory besides the VMCS. What is not given here is taken

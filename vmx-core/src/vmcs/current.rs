@@ -4,7 +4,6 @@ use core::fmt;
 
 use super::entry_failure::EntryFailure;
 use super::error::VmxError;
-use super::field;
 use super::field::encoding::Encoding;
 use crate::cpu::vmcs_access::VmcsAccess;
 use crate::cpu::vmx_instructions::VmxInstructions;
@@ -152,21 +151,10 @@ impl<C: VmcsAccess + VmxInstructions> CurrentVmcs<'_, C> {
             );
         }
         let instruction = self.entry_instruction();
-        switch(self.cpu, instruction, self.host).map_err(EntryFailure::Instruction)?;
-        let reason = self.cpu.read(field::EXIT_REASON).map_err(EntryFailure::ExitInformation)?;
-        if reason.is_entry_failure() {
-            return Err(self.guest_state_failure(reason));
-        }
+        let entered = switch(self.cpu, instruction, self.host);
+        let reason = EntryFailure::rule_out(self.cpu, entered)?;
         *self.launched = true;
         Ok(reason)
-    }
-
-    #[cold]
-    fn guest_state_failure(&mut self, reason: ExitReason) -> EntryFailure {
-        match self.cpu.read(field::EXIT_QUALIFICATION) {
-            Ok(qualification) => EntryFailure::GuestState { reason, qualification },
-            Err(error) => EntryFailure::ExitInformation(error),
-        }
     }
 }
 

@@ -102,8 +102,9 @@ impl<P: PageOwner> Vmcs<P> {
         self.address
     }
 
-    /// The CPU on which it is active, which a kernel finds by comparing with
-    /// [`VmxOperation::id`](super::VmxOperation::id) of each.
+    /// The CPU on which it is active. A kernel finds it by comparing with the
+    /// [`VmxOperation::id`](super::VmxOperation::id) of each CPU, of which it keeps copies:
+    /// the operation itself may be in use by a section of its CPU.
     pub const fn active_on(&self) -> Option<OperationId> {
         self.activity.operation()
     }
