@@ -10,7 +10,7 @@
 //!    code;
 //! 4. [`vcpu`]: one vCPU, from its VMCS to its CET state;
 //! 5. [`exits`]: what each VM exit is answered with;
-//! 6. [`slice`]: a vCPU comes to a CPU, runs, and leaves;
+//! 6. [`slice`](mod@slice): a vCPU comes to a CPU, runs, and leaves;
 //! 7. [`processor`]: what each CPU does, alone or one of several that share the vCPUs,
 //!    and the checks on the host's own registers ([`canaries`]).
 //!
