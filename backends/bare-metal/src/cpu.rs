@@ -49,7 +49,8 @@ impl BareMetal {
     ///    other code may do both.
     /// 6. HOST_RSP, HOST_RIP and HOST_SSP of a VMCS that a
     ///    [`CurrentVmcs`](vmx_core::CurrentVmcs) manages are written through that
-    ///    `CurrentVmcs` only, never by this or another value beside it. It keeps in
+    ///    `CurrentVmcs` only, never by this or another value beside it, nor by code that
+    ///    writes to any `VmcsAccess` and is given this value. It keeps in
     ///    mind what they hold ([`HostPointers`](vmx_core::cpu::HostPointers)), and the
     ///    world switch goes by that.
     /// 7. The GDT that GDTR points at stays mapped and readable.

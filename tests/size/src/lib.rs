@@ -19,7 +19,7 @@ use vmx_core::cpu::{Cpuid, VmcsAccess};
 use vmx_core::exit::qualification::ExitQualification;
 use vmx_core::exit::{BasicExitReason, ExitReason};
 use vmx_core::intercept::MsrAccess;
-use vmx_core::memory::PageOwner;
+use vmx_core::memory::{PageOwner, PhysicalPage};
 use vmx_core::state::{GuestState64, HostState};
 use vmx_core::vmcs::{CurrentVmcs, EntryFailure, VmxOperation, field};
 use vmx_core::{
@@ -80,10 +80,10 @@ fn run(
     section.enter(vmxon, capabilities)?;
     let host = HostState::from_cpu(section, capabilities, &controls);
     let bitmap_address = bitmap.address();
-    let bitmap = MsrBitmap::all_exit(bitmap.into_owner());
+    let bitmap = MsrBitmap::all_exit(PhysicalPage::new(bitmap.into_owner(), bitmap_address));
     for access in MsrAccess::ALL {
-        bitmap.set_exits(MsrIndex(0xC000_0100), access, false)?;
-        bitmap.set_exits(MsrIndex(0xC000_0101), access, false)?;
+        bitmap.pass(MsrIndex(0xC000_0100), access)?;
+        bitmap.pass(MsrIndex(0xC000_0101), access)?;
     }
     let mut vmcs = section.build(region, capabilities, |current| -> Result<(), Error> {
         controls.write(current)?;
@@ -98,7 +98,7 @@ fn run(
             ..GuestState64::default()
         };
         guest.write(current, capabilities, controls.entry)?;
-        current.write(field::MSR_BITMAP, bitmap_address)?;
+        current.write(field::MSR_BITMAP, bitmap.address())?;
         current.write(field::VPID, 1)?;
         Ok(())
     })?;

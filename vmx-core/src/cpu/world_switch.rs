@@ -88,8 +88,8 @@ pub trait WorldSwitch {
     /// Of what the VMCS lets the guest reach:
     ///
     /// 6. Everything that the guest can reach, and every structure whose address the
-    ///    VMCS holds, is the guest's, for as long as the VMCS can be entered: the
-    ///    memory behind its page tables or EPT, the tables of EPT, I/O and MSR
+    ///    VMCS holds, is the guest's, for as long as the VMCS can be entered (a shadow
+    ///    VMCS: until it was VMCLEARed, too): the memory behind its page tables or EPT, the tables of EPT, I/O and MSR
     ///    bitmaps, MSR lists, APIC pages and the rest. Host code reaches this memory
     ///    only as the CPU does, by atomics or in assembly (shared views such as
     ///    [`Page`](crate::Page) and [`Memory`](crate::memory::Memory)), and writes nothing

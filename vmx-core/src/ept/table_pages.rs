@@ -65,9 +65,14 @@ impl TableMemory for TablePages<'_> {
     fn allocate(&mut self) -> Option<PhysicalAddress> {
         let number = match self.free {
             Some(number) => {
-                self.free_count -= 1;
-                let before = self.pages.get(number)?.read(0);
-                self.free = usize::try_from(before).ok().filter(|_| self.free_count > 0);
+                self.free_count = self.free_count.saturating_sub(1);
+                let before = usize::try_from(self.pages.get(number)?.read(0)).ok();
+                // Whoever shares the pages may have written anything there: then the rest
+                // of the free pages is lost.
+                self.free = before.filter(|before| self.free_count > 0 && *before < self.used);
+                if self.free.is_none() {
+                    self.free_count = 0;
+                }
                 number
             }
             None if self.used < self.pages.len() => {
@@ -76,10 +81,12 @@ impl TableMemory for TablePages<'_> {
             }
             None => return None,
         };
-        Some(PhysicalAddress(self.pages.address().0 + (number * PAGE_SIZE) as u64))
+        let offset = (number * PAGE_SIZE) as u64;
+        self.pages.address().0.checked_add(offset).map(PhysicalAddress)
     }
 
-    /// An address that was never handed out is ignored.
+    /// An address that was never handed out is ignored. Release a page once each time: one
+    /// that is free already would be handed out twice.
     fn release(&mut self, table: PhysicalAddress) {
         let Some(number) = self.number(table).filter(|number| *number < self.used) else { return };
         if let Some(page) = self.pages.get(number) {

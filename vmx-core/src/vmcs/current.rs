@@ -1,6 +1,7 @@
 //! The current VMCS of a CPU.
 
 use core::fmt;
+use core::marker::PhantomData;
 
 use super::entry_failure::EntryFailure;
 use super::error::VmxError;
@@ -21,11 +22,24 @@ use crate::memory::address::PhysicalAddress;
 /// It is not to be kept: a vCPU keeps the [`Vmcs`](super::Vmcs), a CPU its
 /// [`VmxOperation`](super::VmxOperation), and the two meet here for the time between a
 /// load and the next thing that sleeps.
+///
+/// Nor does it go to another thread, which may run on another CPU:
+///
+/// ```compile_fail,E0277
+/// # use vmx_core::vmcs::*;
+/// # fn example<C: Send>(current: CurrentVmcs<'_, C>) {
+/// std::thread::scope(|scope| {
+///     scope.spawn(move || drop(current));
+/// });
+/// # }
+/// ```
 pub struct CurrentVmcs<'a, C> {
     cpu: &'a mut C,
     address: PhysicalAddress,
     launched: &'a mut bool,
     host: &'a mut HostPointers,
+    // It is of the CPU on which it was loaded, whatever `C` says of threads.
+    stays_here: PhantomData<*const ()>,
 }
 
 impl<'a, C> CurrentVmcs<'a, C> {
@@ -35,7 +49,7 @@ impl<'a, C> CurrentVmcs<'a, C> {
         launched: &'a mut bool,
         host: &'a mut HostPointers,
     ) -> Self {
-        Self { cpu, address, launched, host }
+        Self { cpu, address, launched, host, stays_here: PhantomData }
     }
 
     /// The VMCS pointer.

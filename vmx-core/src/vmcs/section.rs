@@ -284,15 +284,21 @@ impl<'a, C: VmxInstructions, P: PageOwner> CriticalSection<'a, C, P> {
     }
 
     /// VMCLEARs `vmcs`: its data goes to memory, its launch state becomes clear, and any
-    /// CPU may load it. Nothing happens to one that is active nowhere.
+    /// CPU may load it. Nothing happens to one that is active nowhere, unless it is a
+    /// shadow VMCS, which a CPU also uses without its being loaded.
     ///
     /// # Errors
     /// As [`load`](Self::load).
     pub fn clear<Q: PageOwner>(&mut self, vmcs: &mut Vmcs<Q>) -> Result<(), LoadError> {
-        if vmcs.activity == Activity::Nowhere {
+        if vmcs.activity == Activity::Nowhere && !vmcs.is_shadow {
             return Ok(());
         }
         let entered = self.operation.entered.as_mut().ok_or(LoadError::NotEntered)?;
+        if vmcs.activity == Activity::Nowhere {
+            self.cpu.vmclear(&VmcsPointer::new(vmcs.address()))?;
+            vmcs.is_new = false;
+            return Ok(());
+        }
         check_activity(vmcs.activity, entered.id)?;
         clear_here(&mut self.cpu, entered, vmcs.address())?;
         vmcs.cleared();

@@ -66,8 +66,13 @@ pub struct Vmcs<P: PageOwner> {
     pub(super) launched: bool,
     /// Never VMCLEARed since its region was written.
     pub(super) is_new: bool,
+    /// A CPU may use it without its being loaded.
+    pub(super) is_shadow: bool,
     pub(super) host: HostPointers,
 }
+
+/// Bit 31 of the first word of a region: a shadow VMCS.
+const SHADOW: u32 = 1 << 31;
 
 impl<P: PageOwner> Vmcs<P> {
     /// Makes a VMCS in a page, which is overwritten.
@@ -77,9 +82,14 @@ impl<P: PageOwner> Vmcs<P> {
 
     /// Makes a shadow VMCS: bit 31 of its first word is 1. It is for the VMCS link pointer
     /// of a guest that is a hypervisor itself, and not for VM entry.
+    ///
+    /// The CPU reaches it through the link pointer of the VMCS that is current, which no
+    /// account here sees. When that VMCS does not link to it any more, or was cleared,
+    /// [`clear`](super::CriticalSection::clear) the shadow on the CPU where it was in use,
+    /// which executes VMCLEAR whether or not it was ever loaded, before its page is used
+    /// for anything else.
     /// Source: SDM, "VMCS Types: Ordinary and Shadow".
     pub fn new_shadow(page: P, capabilities: &Capabilities) -> Self {
-        const SHADOW: u32 = 1 << 31;
         Self::with_identifier(page, capabilities.basic.revision() | SHADOW)
     }
 
@@ -93,6 +103,7 @@ impl<P: PageOwner> Vmcs<P> {
             activity: Activity::Nowhere,
             launched: false,
             is_new: true,
+            is_shadow: identifier & SHADOW != 0,
             host: HostPointers::UNKNOWN,
         }
     }

@@ -89,6 +89,8 @@ pub(crate) const ALL: &[Step<'_>] = &[
                 "ept::pointer",
                 "ssp::",
                 "xsave_area",
+                "memory::held",
+                "vmcs::section",
                 "legality",
                 "cpuid",
             ],
