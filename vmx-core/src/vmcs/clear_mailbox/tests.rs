@@ -39,10 +39,8 @@ unsafe impl<F: FnMut(u64) -> Result<(), VmxError>> VmxInstructions for Cpu<F> {
 type Owner = Frame<&'static Page>;
 
 /// Pages of one test, which may leak their owners.
-type Pages = [Page; 3];
-const fn pages() -> Pages {
-    [const { Page::new() }; 3]
-}
+type Pages = [Page; 7];
+const PAGES: Pages = [const { Page::new() }; 7];
 
 /// The owner of a page whose number in `pages` is also that of its address.
 fn frame(pages: &'static Pages, number: usize) -> Owner {
@@ -153,35 +151,35 @@ fn weak_memory_each_gets_the_answer_to_its_own_request() {
 #[test]
 fn weak_memory_a_request_is_withdrawn_or_served() {
     static OWN: Pages = pages();
-    let (operation, [mut vmcs]) = active(&OWN);
+    let (operation, mut vmcss) = active::<6>(&OWN);
     let (mailbox, finished) = (ClearMailbox::new(), AtomicUsize::new(0));
-    let (cleared, region) = (AtomicBool::new(false), Page::new());
+    let cleared = [const { AtomicBool::new(false) }; 7];
     let operation = thread::scope(|scope| {
         let server = scope.spawn(|| {
-            serve(operation, &mailbox, (&finished, 1), |_| {
+            serve(operation, &mailbox, (&finished, 1), |number| {
                 // Time for the other one to see that it is being served.
                 thread::yield_now();
-                cleared.store(true, Relaxed);
-                region.write(2, 7);
+                cleared[number as usize].store(true, Relaxed);
                 Ok(())
             })
         });
         let finished = Finished(&finished);
-        let posted = post(&mailbox, &mut vmcs);
-        thread::yield_now();
-        let is_served = match posted.withdraw() {
-            Ok(receipt) => {
-                assert_eq!(region.read(2), 7);
-                vmcs.accept_clear(receipt).is_ok()
+        for (patience, vmcs) in vmcss.iter_mut().enumerate() {
+            let posted = post(&mailbox, vmcs);
+            (0..patience).for_each(|_| thread::yield_now());
+            match posted.withdraw() {
+                Ok(receipt) => assert!(vmcs.accept_clear(receipt).is_ok()),
+                Err(request) => assert!(vmcs.cancel_clear(request).is_ok()),
             }
-            Err(request) => vmcs.cancel_clear(request).is_err(),
-        };
+        }
         drop(finished);
-        let operation = server.join().unwrap();
-        assert_eq!(cleared.load(Relaxed), is_served);
-        operation
+        server.join().unwrap()
     });
-    assert_eq!(operation.active(), usize::from(vmcs.active_on().is_some()));
+    for (cleared, vmcs) in cleared[1..].iter().zip(&vmcss) {
+        assert_eq!(cleared.load(Relaxed), vmcs.active_on().is_none());
+    }
+    let active = vmcss.iter().filter(|vmcs| vmcs.active_on().is_some()).count();
+    assert_eq!(operation.active(), active);
 }
 
 #[test]
