@@ -44,3 +44,8 @@ pub use contract::violation::{Broken, Point, Violation};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The code of the guide to porting compiles.
+#[cfg(all(doctest, target_arch = "x86_64"))]
+#[doc = include_str!("../../docs/porting.md")]
+pub struct Porting;

@@ -45,7 +45,15 @@ impl Circumstances {
         tracing: false,
     };
 
-    /// As [`LAUNCH`](Self::LAUNCH), of a VMCS that may be launched: VMRESUME then.
+    /// As [`LAUNCH`](Self::LAUNCH), or VMRESUME of a VMCS that is launched.
+    ///
+    /// ```
+    /// use vmx_core::cpu::EntryInstruction::Resume;
+    /// use vmx_core::entry_check::Circumstances;
+    /// let again = Circumstances::of(true);
+    /// assert_eq!((again.instruction, again.is_launched), (Resume, true));
+    /// assert_eq!(Circumstances::of(false), Circumstances::LAUNCH);
+    /// ```
     pub const fn of(is_launched: bool) -> Self {
         let instruction =
             if is_launched { EntryInstruction::Resume } else { EntryInstruction::Launch };
