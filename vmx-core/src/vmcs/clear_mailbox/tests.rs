@@ -40,7 +40,9 @@ type Owner = Frame<&'static Page>;
 
 /// Pages of one test, which may leak their owners.
 type Pages = [Page; 7];
-const PAGES: Pages = [const { Page::new() }; 7];
+const fn pages() -> Pages {
+    [const { Page::new() }; 7]
+}
 
 /// The owner of a page whose number in `pages` is also that of its address.
 fn frame(pages: &'static Pages, number: usize) -> Owner {
