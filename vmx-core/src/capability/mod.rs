@@ -10,6 +10,9 @@
 //! assert_eq!(cpu.preemption_timer_shift(), 5);
 //! assert_eq!(cpu.check(), Ok(()));
 //! ```
+//!
+//! Not here: the choice of controls ([`control`](crate::control)), and what CPUID shows of
+//! anything but VMX and address widths.
 
 pub(crate) mod capabilities;
 pub(crate) mod check;

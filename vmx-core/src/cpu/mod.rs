@@ -1,7 +1,7 @@
 //! How the CPU is seen: narrow traits, a few methods each.
 //!
 //! A backend implements them; a hypervisor bounds its generics by those that it
-//! uses. All methods take `&mut self`, and every trait is implemented for
+//! uses. All methods but VMREAD take `&mut self`, and every trait is implemented for
 //! `&mut T`, so a CPU can be lent. A wrapper around a CPU gets those that it does not
 //! change from [`forward_cpu_traits`](crate::forward_cpu_traits). To add a trait:
 //! keep it narrow, make a method safe only if no argument of safe code can break
@@ -20,6 +20,9 @@
 //! | [`InvalidateTranslations`] | INVEPT and INVVPID |
 //! | [`VmcsAccess`] | VMREAD and VMWRITE of the current VMCS |
 //! | [`WorldSwitch`] | VMLAUNCH and VMRESUME |
+//!
+//! Not here: the instructions, which a backend executes; and which CPU a VMCS may be used
+//! on ([`vmcs`](crate::vmcs)).
 //!
 //! A CPU of your own for a unit test is a few lines:
 //!

@@ -33,6 +33,7 @@ impl<C: VmcsAccess> CurrentVmcs<'_, C> {
     /// whole VMCS.
     ///
     /// ```no_run
+    /// use core::fmt::Write;
     /// use vmx_core::cpu::{VmcsAccess, VmxInstructions, WorldSwitch};
     /// use vmx_core::exit::ExitReason;
     /// use vmx_core::{Capabilities, CurrentVmcs};
@@ -43,12 +44,13 @@ impl<C: VmcsAccess> CurrentVmcs<'_, C> {
     ///     current: &mut CurrentVmcs<'_, C>,
     ///     registers: &mut C::Registers,
     ///     capabilities: &Capabilities,
+    ///     console: &mut impl Write,
     /// ) -> Option<ExitReason> {
     ///     // SAFETY: the caller's contract.
     ///     match unsafe { current.enter(registers) } {
     ///         Ok(reason) => Some(reason),
     ///         Err(failure) => {
-    ///             println!("{}", current.explain(failure, capabilities));
+    ///             let _ = writeln!(console, "{}", current.explain(failure, capabilities));
     ///             None
     ///         }
     ///     }
@@ -67,9 +69,13 @@ impl Explanation {
     /// use vmx_core::Capabilities;
     /// use vmx_core::cpu::VmcsAccess;
     /// use vmx_core::entry_check::{Circumstances, Explanation, Outcome};
-    /// fn explain(vmcs: &impl VmcsAccess, capabilities: &Capabilities, failed: vmx_core::VmxError) -> String {
+    /// fn explain(
+    ///     vmcs: &impl VmcsAccess,
+    ///     capabilities: &Capabilities,
+    ///     failed: vmx_core::VmxError,
+    /// ) -> Explanation {
     ///     let outcome = Outcome::Failed(failed);
-    ///     Explanation::read(vmcs, capabilities, Circumstances::LAUNCH, outcome).to_string()
+    ///     Explanation::read(vmcs, capabilities, Circumstances::LAUNCH, outcome)
     /// }
     /// ```
     pub fn read<V: VmcsAccess>(

@@ -7,6 +7,9 @@
 //! architecture then allows the CPU to answer, and [`Explanation`] tells a failed entry
 //! to a person.
 //!
+//! Not here: how an entry fails ([`EntryFailure`](crate::vmcs::EntryFailure)), and what
+//! fills the fields ([`state`](crate::state), [`control`](crate::control)).
+//!
 //! A [`Rule`] is one row of a table: a name, what it demands in words, the fields
 //! that it reads, and a function. Each table is a [`Section`] of the manual, and they
 //! stand in its order:

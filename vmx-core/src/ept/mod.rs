@@ -5,6 +5,9 @@
 //! changes something the CPU may have cached returns an [`Invalidation`].
 //! Source: SDM, "The Extended Page Table Mechanism (EPT)".
 //!
+//! Not here: the guest's own paging, the exits that EPT causes ([`exit`](crate::exit)), and
+//! INVEPT itself ([`cpu`](crate::cpu)).
+//!
 //! | file | holds |
 //! |---|---|
 //! | `capabilities` | IA32_VMX_EPT_VPID_CAP |

@@ -27,7 +27,7 @@ impl<M: TableMemory> Ept<M> {
     /// # use vmx_core::{Page, PhysicalAddress};
     /// # use vmx_core::ept::*;
     /// # use vmx_core::memory::Physical;
-    /// # let pages: Vec<Page> = (0..8).map(|_| Page::new()).collect();
+    /// # let pages = [const { Page::new() }; 8];
     /// # let pages = Physical::new(&pages[..], PhysicalAddress(0x10_0000));
     /// # let rules = EptRules::new(EptVpidCapabilities::from_bits_retain(0x0673_4141), 46);
     /// # let (top, memory_type) = (Level::Pml4, MemoryType::WriteBack);

@@ -1,5 +1,8 @@
 //! MSR numbers, and the closed set of MSRs that a safe method may read.
 //!
+//! Not here: RDMSR and WRMSR ([`cpu`](crate::cpu)), the lists that the CPU works off
+//! ([`msr_list`](crate::msr_list)) and the bitmap ([`intercept`](crate::intercept)).
+//!
 //! ```
 //! use vmx_core::MsrIndex;
 //! use vmx_core::msr::NamedMsr;

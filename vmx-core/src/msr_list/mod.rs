@@ -7,6 +7,8 @@
 //! in the lists of VM exit, in a VMX abort: the CPU shuts down. So [`MsrList::push`]
 //! refuses it with the name of the rule.
 //!
+//! Not here: which MSRs exit ([`intercept`](crate::intercept)).
+//!
 //! ```
 //! use vmx_core::msr_list::{MsrContext, MsrEntry, MsrList, MsrListUse, NotLoadable, Refused};
 //! use vmx_core::{MsrIndex, Page, PhysicalAddress};

@@ -8,7 +8,8 @@ use crate::cpu::vmcs_access::VmcsAccess;
 use crate::exit::reason::ExitReason;
 
 /// VM entry failed: the guest did not execute an instruction, and the VMCS is as it was
-/// but for the exit information. [`CurrentVmcs::explain`](super::CurrentVmcs::explain)
+/// but for the exit information. (After [`ExitInformation`](Self::ExitInformation) neither
+/// is known.) [`CurrentVmcs::explain`](super::CurrentVmcs::explain)
 /// tells why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -11,8 +11,8 @@
 //! // What happened between two exits?
 //! let before = values.clone();
 //! values.set(field::GUEST_RIP, 0x1003);
-//! let changes: Vec<String> = before.changes(&values).map(|change| change.to_string()).collect();
-//! assert_eq!(changes, ["GUEST_RIP: 0x1000 -> 0x1003"]);
+//! let change = before.changes(&values).next().unwrap();
+//! assert_eq!(change.to_string(), "GUEST_RIP: 0x1000 -> 0x1003");
 //! ```
 
 use core::fmt;
