@@ -7,14 +7,20 @@ use crate::capability::dump::DumpError;
 use crate::capability::read::NoVmx;
 use crate::cet::ssp::IllegalSsp;
 use crate::control::negotiation::ControlError;
+use crate::control::negotiation::RefusedControls;
+use crate::ept::Misconfiguration;
 use crate::ept::{BeyondList, EptError, EptPointerError, MtrrError};
 use crate::event::guest_event_state::BlockedBy;
 use crate::event::injection_rules::IllegalInjection;
+use crate::exit::general_register::RspIsInTheVmcs;
 use crate::intercept::msr_bitmap::OutsideMsrBitmap;
 use crate::intercept::vmcs_access_bitmap::OutsideVmcsAccessBitmap;
 use crate::memory::page::OutsidePage;
+use crate::msr_list::NotLoadable;
+use crate::msr_list::NotStorable;
 use crate::msr_list::Refused;
 use crate::vmcs::entry_failure::EntryFailure;
+use crate::vmcs::error::InstructionError;
 use crate::vmcs::error::VmxError;
 use crate::vmcs::operation_error::EnterRefused;
 use crate::vmcs::operation_error::{EnterError, LeaveError, LoadError, ReleaseError};
@@ -80,6 +86,18 @@ pub enum Error {
     Ssp(IllegalSsp),
     /// Bytes do not fit into a page.
     Page(OutsidePage),
+    /// An EPT entry is a misconfiguration.
+    Misconfiguration(Misconfiguration),
+    /// An MSR cannot be loaded at entry or exit.
+    NotLoadable(NotLoadable),
+    /// An MSR cannot be stored at exit.
+    NotStorable(NotStorable),
+    /// RSP is not among the general registers.
+    Register(RspIsInTheVmcs),
+    /// A VM-instruction error.
+    Instruction(InstructionError),
+    /// The CPU refuses controls.
+    RefusedControls(RefusedControls),
 }
 
 impl Error {
@@ -107,6 +125,12 @@ impl Error {
             Self::Mtrrs(error) => error,
             Self::Ssp(error) => error,
             Self::Page(error) => error,
+            Self::Misconfiguration(error) => error,
+            Self::NotLoadable(error) => error,
+            Self::NotStorable(error) => error,
+            Self::Register(error) => error,
+            Self::Instruction(error) => error,
+            Self::RefusedControls(error) => error,
         }
     }
 }
@@ -254,5 +278,41 @@ impl From<IllegalSsp> for Error {
 impl From<OutsidePage> for Error {
     fn from(error: OutsidePage) -> Self {
         Self::Page(error)
+    }
+}
+
+impl From<Misconfiguration> for Error {
+    fn from(error: Misconfiguration) -> Self {
+        Self::Misconfiguration(error)
+    }
+}
+
+impl From<NotLoadable> for Error {
+    fn from(error: NotLoadable) -> Self {
+        Self::NotLoadable(error)
+    }
+}
+
+impl From<NotStorable> for Error {
+    fn from(error: NotStorable) -> Self {
+        Self::NotStorable(error)
+    }
+}
+
+impl From<RspIsInTheVmcs> for Error {
+    fn from(error: RspIsInTheVmcs) -> Self {
+        Self::Register(error)
+    }
+}
+
+impl From<InstructionError> for Error {
+    fn from(error: InstructionError) -> Self {
+        Self::Instruction(error)
+    }
+}
+
+impl From<RefusedControls> for Error {
+    fn from(error: RefusedControls) -> Self {
+        Self::RefusedControls(error)
     }
 }

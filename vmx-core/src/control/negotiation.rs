@@ -161,7 +161,14 @@ impl fmt::Display for ControlError {
     }
 }
 
-impl core::error::Error for ControlError {}
+impl core::error::Error for ControlError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Refused(refused) => Some(refused),
+            Self::Rule(_) => None,
+        }
+    }
+}
 
 /// Every required control that the CPU refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

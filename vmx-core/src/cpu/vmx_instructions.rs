@@ -22,7 +22,22 @@ use crate::vmcs::pointer::{VmcsPointer, VmxonPointer};
 ///    active as it was.
 /// 3. No other method makes a VMCS active, or clears one.
 ///
-/// A CPU that touches no memory, such as a mock, may answer as it likes.
+/// A CPU that touches no memory, such as a mock, may answer as it likes. One that lies about
+/// memory takes `unsafe` to make:
+///
+/// ```compile_fail,E0200
+/// # use vmx_core::{Capabilities, VmxError, cpu::VmxInstructions, vmcs::*};
+/// struct Liar;
+/// impl VmxInstructions for Liar {
+///     fn vmclear(&mut self, _: &VmcsPointer) -> Result<(), VmxError> {
+///         Ok(()) // without doing it
+///     }
+///     // …
+/// #   fn vmptrld(&mut self, _: &VmcsPointer) -> Result<(), VmxError> { Ok(()) }
+/// #   fn leave_vmx_operation(&mut self) -> Result<(), VmxError> { Ok(()) }
+/// #   fn enter_vmx_operation(&mut self, _: &VmxonPointer, _: &Capabilities) -> Result<(), EnterError> { Ok(()) }
+/// }
+/// ```
 pub unsafe trait VmxInstructions {
     /// Brings this CPU into VMX operation: checks each precondition, sets
     /// CR4.VMXE, locks IA32_FEATURE_CONTROL if firmware left it open, VMXON.

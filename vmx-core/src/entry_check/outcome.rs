@@ -32,7 +32,7 @@ impl From<EntryFailure> for Outcome {
             EntryFailure::GuestState { reason, qualification } => {
                 Self::ExitedAtOnce { reason, qualification }
             }
-            EntryFailure::ExitInformation(_) => Self::Entered,
+            EntryFailure::ExitInformation(error) => Self::Failed(error),
         }
     }
 }

@@ -46,6 +46,17 @@ use super::physical::PhysicalPage;
 /// # static PAGE: Page = Page::new();
 /// # assert_eq!(KernelFrame { page: &PAGE, number: 5 }.physical_page().address().0, 0x5000);
 /// ```
+///
+/// A reference into the page does not outlive its owner, which is given to VMX:
+///
+/// ```compile_fail,E0505
+/// # use vmx_core::{Capabilities, memory::PageOwner, vmcs::Vmcs};
+/// # fn example<P: PageOwner>(owner: P) {
+/// let page = owner.page();
+/// let vmcs = Vmcs::new(owner, &Capabilities::NOTHING);
+/// page.write(0, 0); // into a VMCS that may be active
+/// # }
+/// ```
 pub unsafe trait PageOwner {
     /// The page, to read and write as long as the CPU does not have it.
     fn page(&self) -> &Page;

@@ -89,7 +89,8 @@ impl<C: VmcsAccess + VmxInstructions> CurrentVmcs<'_, C> {
     /// switch of the backend, and returns why it exited.
     ///
     /// # Errors
-    /// [`EntryFailure`]: the guest did not run.
+    /// [`EntryFailure`]: the guest did not run, but for
+    /// [`EntryFailure::ExitInformation`], which leaves that open.
     ///
     /// # Safety
     ///
@@ -114,7 +115,8 @@ impl<C: VmcsAccess + VmxInstructions> CurrentVmcs<'_, C> {
     /// write. One that always writes them sets it to [`HostPointers::UNKNOWN`].
     ///
     /// # Errors
-    /// [`EntryFailure`]: the guest did not run.
+    /// [`EntryFailure`]: the guest did not run, but for
+    /// [`EntryFailure::ExitInformation`], which leaves that open.
     ///
     /// # Safety
     ///

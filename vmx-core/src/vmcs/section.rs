@@ -97,6 +97,16 @@ use crate::memory::owner::PageOwner;
 /// # }
 /// ```
 ///
+/// Swapping the CPUs of two sections:
+///
+/// ```compile_fail,E0308
+/// # use vmx_core::{cpu::*, memory::PageOwner, vmcs::*};
+/// # fn example<C: VmxInstructions, P: PageOwner>(
+/// #     a: &mut CriticalSection<'_, C, P>, b: &mut CriticalSection<'_, C, P>) {
+/// core::mem::swap(a.cpu(), b.cpu());
+/// # }
+/// ```
+///
 /// Taking the page of a VMCS and going on with the VMCS, and giving a page twice:
 ///
 /// ```compile_fail,E0382
