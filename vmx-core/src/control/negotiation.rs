@@ -162,9 +162,10 @@ impl fmt::Display for ControlError {
 }
 
 impl core::error::Error for ControlError {
+    /// That of what was refused, whose text this one's is.
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Refused(refused) => Some(refused),
+            Self::Refused(refused) => refused.source(),
             Self::Rule(_) => None,
         }
     }
