@@ -117,6 +117,16 @@ pub(crate) const ALL: &[Step<'_>] = &[
         )
     },
     Step {
+        // Only this rustdoc looks for the error codes, so that what must not compile fails
+        // for its own reason.
+        counts_tests: true,
+        toolchain: Some(NIGHTLY),
+        ..Step::new(
+            "doc tests with the codes of errors",
+            &["test", "--doc", "--package", "vmx-core", "--package", "cet-policy"],
+        )
+    },
+    Step {
         variables: &[("RUSTDOCFLAGS", "-D warnings")],
         ..Step::new("documentation", &["doc", "--workspace", "--no-deps", "--all-features"])
     },
